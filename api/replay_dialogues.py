@@ -1,0 +1,213 @@
+"""What each recorded line asks of the server, and what its answers say about the conversations."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from api.recording import Line
+from api.replay_client import Client, Operation, Refused
+from api.replay_report import Tally
+
+MESSAGE_RECEIVE = Operation(
+    "messageReceive",
+    """mutation (
+        $channel: ID!, $external: String!, $contact: String!, $text: String!, $key: String!
+    ) {
+        messageReceive(input: {
+            channelId: $channel, externalId: $external, contact: {externalId: $contact},
+            text: $text, idempotencyKey: $key
+        }) {
+            duplicate opened
+            conversation { id status assignee { id } queue { id name } }
+            userErrors { code message path }
+        }
+    }""",
+)
+MESSAGE_SEND = Operation(
+    "messageSend",
+    """mutation ($conversation: ID!, $text: String!, $agent: ID!, $key: String!) {
+        messageSend(input: {
+            conversationId: $conversation, text: $text, onBehalfOf: $agent, idempotencyKey: $key
+        }) { conversation { id status assignee { id } } userErrors { code message path } }
+    }""",
+)
+CONVERSATION_CLOSE = Operation(
+    "conversationClose",
+    """mutation ($conversation: ID!, $reason: ID, $summary: String!, $agent: ID, $key: String!) {
+        conversationClose(input: {
+            conversationId: $conversation, closingReasonId: $reason, summary: $summary,
+            onBehalfOf: $agent, idempotencyKey: $key
+        }) { conversation { id status } userErrors { code message path } }
+    }""",
+)
+CONVERSATION = Operation(
+    "conversation",
+    "query ($id: ID!) { conversation(id: $id) { id status assignee { id } } }",
+)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """An open conversation as the last answer about it showed it."""
+
+    id: str
+    assignee: str | None = None
+    queue: str | None = None
+    holders: set[str] = field(default_factory=set)
+    # After a refusal: what is remembered may be old.
+    doubtful: bool = False
+
+
+@dataclass(slots=True)
+class Dialogues:
+    """Plays lines; those of one contact on one channel have to come one at a time, in order."""
+
+    client: Client
+    tally: Tally
+    closing_reasons: list[str]
+    now: Callable[[], float]
+    open: dict[tuple[str, str], Conversation] = field(default_factory=dict)
+    # One line has the same key at every try, two lines never: a carrier's duplicate must reach
+    # the server as a message of its own, and so must a second replay of the same day.
+    run: str = field(default_factory=lambda: uuid4().hex)
+
+    async def play(self, line: Line, channel: str) -> None:
+        """Carry the line out and count what came of it; only a vanished server raises."""
+        key = (line.contact, channel)
+        if line.direction == "INBOUND":
+            await self._receive(line, key)
+        else:
+            await self._answer(line, key)
+        if line.last:
+            await self._close(line, key)
+
+    async def _receive(self, line: Line, key: tuple[str, str]) -> None:
+        contact, channel = key
+        variables = {
+            "channel": channel,
+            "external": line.external_id,
+            "contact": contact,
+            "text": line.text,
+            "key": self._idempotency_key(line, "receive"),
+        }
+        began = self.now()
+        payload = await self._mutate(MESSAGE_RECEIVE, variables, key)
+        if payload is None:
+            return
+        took = self.now() - began
+        self.tally.receive_seconds.append(took)
+        conversation = self._remember(key, payload["conversation"])
+        if payload["duplicate"]:
+            self.tally.duplicates += 1
+        else:
+            self.tally.accepted += 1
+            if payload["opened"]:
+                self._count_opening(conversation, payload["conversation"]["status"], took)
+
+    async def _answer(self, line: Line, key: tuple[str, str]) -> None:
+        conversation = self.open.get(key)
+        if conversation and (conversation.assignee is None or conversation.doubtful):
+            # Somebody may have got room since the last answer.
+            conversation = await self._look_again(key, conversation)
+        if conversation is None or conversation.assignee is None:
+            self.tally.unanswered[_why_unanswered(conversation)] += 1
+            return
+        agent = conversation.assignee
+        variables = {
+            "conversation": conversation.id,
+            "text": line.text,
+            "agent": agent,
+            "key": self._idempotency_key(line, "send"),
+        }
+        payload = await self._mutate(MESSAGE_SEND, variables, key)
+        if payload is not None:
+            self.tally.sent[agent] += 1
+            self._remember(key, payload["conversation"])
+
+    async def _close(self, line: Line, key: tuple[str, str]) -> None:
+        conversation = self.open.get(key)
+        if conversation is None:
+            return
+        variables = {
+            "conversation": conversation.id,
+            "summary": f"Replayed: {line.topic}",
+            "key": self._idempotency_key(line, "close"),
+        }
+        # Absent is not null: what is not known is left out.
+        if conversation.assignee:
+            variables["agent"] = conversation.assignee
+        if self.closing_reasons:
+            chosen = zlib.crc32(line.topic.encode()) % len(self.closing_reasons)
+            variables["reason"] = self.closing_reasons[chosen]
+        if await self._mutate(CONVERSATION_CLOSE, variables, key) is not None:
+            self.tally.closed += 1
+            self.open.pop(key, None)
+
+    async def _look_again(
+        self, key: tuple[str, str], conversation: Conversation
+    ) -> Conversation | None:
+        try:
+            answer = await self.client.query(CONVERSATION, {"id": conversation.id})
+        except Refused as refusal:
+            self.tally.refused[f"conversation {refusal.code}"] += 1
+            return conversation
+        return self._remember(key, answer) if answer else conversation
+
+    async def _mutate(
+        self, operation: Operation, variables: dict[str, Any], key: tuple[str, str]
+    ) -> dict[str, Any] | None:
+        """The payload; a refusal is counted, and makes what is remembered doubtful."""
+        try:
+            return await self.client.mutate(operation, variables)
+        except Refused as refusal:
+            self.tally.refused[f"{operation.field} {refusal.code}"] += 1
+            if refusal.code == "CONVERSATION_CLOSED":
+                self.open.pop(key, None)
+            elif key in self.open:
+                self.open[key].doubtful = True
+            return None
+
+    def _remember(self, key: tuple[str, str], answer: dict[str, Any]) -> Conversation | None:
+        """The conversation now open for the key, after one more answer."""
+        known = self.open.get(key)
+        if answer["status"] == "CLOSED":
+            # A duplicate may tell of an earlier conversation than the one that is open.
+            if known and known.id == answer["id"]:
+                del self.open[key]
+            return self.open.get(key)
+        if known is None or known.id != answer["id"]:
+            known = self.open[key] = Conversation(answer["id"])
+        known.assignee = answer["assignee"]["id"] if answer["assignee"] else None
+        known.doubtful = False
+        if "queue" in answer:
+            known.queue = answer["queue"]["name"] if answer["queue"] else None
+        self._count_holder(known)
+        return known
+
+    def _count_holder(self, conversation: Conversation) -> None:
+        agent = conversation.assignee
+        if agent is None or agent in conversation.holders:
+            return
+        self.tally.assigned += not conversation.holders
+        self.tally.held[agent] += 1
+        conversation.holders.add(agent)
+
+    def _count_opening(self, conversation: Conversation | None, status: str, took: float) -> None:
+        self.tally.opened += 1
+        if conversation and conversation.assignee:
+            self.tally.assignment_seconds.append(took)
+        elif conversation and conversation.queue:
+            self.tally.waited[f"in queue {conversation.queue}"] += 1
+        else:
+            self.tally.waited[f"in status {status}"] += 1
+
+    def _idempotency_key(self, line: Line, verb: str) -> str:
+        return f"{self.run}-{line.number}-{verb}"
+
+
+def _why_unanswered(conversation: Conversation | None) -> str:
+    if conversation is None:
+        return "no open conversation"
+    return f"waiting in queue {conversation.queue}" if conversation.queue else "waiting, no queue"

@@ -1,0 +1,28 @@
+"""The domain: tables, rules and events. Tortoise and aerich find every record here."""
+
+from models.agent import Agent
+from models.assignment import Assignment
+from models.channel import Channel
+from models.closure import ClosingReason, Closure
+from models.contact import Contact, ContactIdentity
+from models.conversation import Conversation
+from models.message import Message
+from models.team import Membership, Team
+from models.token import Token
+from models.workspace import Workspace
+
+__all__ = [
+    "Agent",
+    "Assignment",
+    "Channel",
+    "ClosingReason",
+    "Closure",
+    "Contact",
+    "ContactIdentity",
+    "Conversation",
+    "Membership",
+    "Message",
+    "Team",
+    "Token",
+    "Workspace",
+]

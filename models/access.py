@@ -1,0 +1,110 @@
+"""Who acts, and what each role may do.
+
+The table is the only place that maps roles to rights; verbs ask it through `Actor.require`, lists
+through the `visible_to` of the record they show.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from models.errors import Forbidden
+
+
+class Role(StrEnum):
+    """What an agent, or the token of an integration, is in its workspace."""
+
+    AGENT = "AGENT"
+    OPERATOR = "OPERATOR"
+    ADMIN = "ADMIN"
+    INTEGRATION = "INTEGRATION"
+
+
+class ActorKind(StrEnum):
+    """What kind of party caused a fact."""
+
+    AGENT = "AGENT"
+    INTEGRATION = "INTEGRATION"
+    CONTACT = "CONTACT"
+    SYSTEM = "SYSTEM"
+
+
+class Right(StrEnum):
+    """What may be asked for, beyond what an agent does with its own conversations."""
+
+    SEE_ALL = "see every conversation"
+    WORK_ALL = "work every conversation"
+    ASSIGN_OTHERS = "assign conversations to others"
+    RECEIVE_MESSAGES = "feed messages in"
+    SET_OTHERS_AVAILABILITY = "set the availability of others"
+    CONFIGURE = "change teams, agents, channels and settings"
+    READ_SETTINGS = "read teams, agents, channels and settings"
+    READ_CONTACTS = "read every contact"
+    READ_LOG = "read the log of the workspace"
+
+
+_RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.AGENT: frozenset({Right.READ_SETTINGS}),
+    Role.OPERATOR: frozenset(
+        {
+            Right.SEE_ALL,
+            Right.WORK_ALL,
+            Right.ASSIGN_OTHERS,
+            Right.SET_OTHERS_AVAILABILITY,
+            Right.READ_SETTINGS,
+            Right.READ_CONTACTS,
+            Right.READ_LOG,
+        }
+    ),
+    Role.ADMIN: frozenset(Right),
+}
+
+# An integration has no role of a person: each scope of its token opens its own rights.
+_SCOPES: dict[str, frozenset[Right]] = {
+    "conversations:read": frozenset({Right.SEE_ALL, Right.READ_LOG}),
+    "conversations:write": frozenset({Right.SEE_ALL, Right.WORK_ALL}),
+    "conversations:assign": frozenset({Right.SEE_ALL, Right.ASSIGN_OTHERS}),
+    "messages:receive": frozenset({Right.RECEIVE_MESSAGES}),
+    "contacts:read": frozenset({Right.READ_CONTACTS}),
+    "presence:write": frozenset({Right.SET_OTHERS_AVAILABILITY}),
+    "settings:read": frozenset({Right.READ_SETTINGS}),
+    "settings:write": frozenset({Right.READ_SETTINGS, Right.CONFIGURE}),
+}
+SCOPES = tuple(_SCOPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever acts in one workspace; `id` is an agent's, a token's, a contact's, or none."""
+
+    kind: ActorKind
+    workspace_id: UUID
+    id: UUID | None = None
+    role: Role | None = None
+    scopes: frozenset[str] = frozenset()
+    token_id: UUID | None = None
+
+    @classmethod
+    def system(cls, workspace_id: UUID) -> "Actor":
+        return cls(ActorKind.SYSTEM, workspace_id)
+
+    @classmethod
+    def contact(cls, workspace_id: UUID, contact_id: UUID) -> "Actor":
+        return cls(ActorKind.CONTACT, workspace_id, contact_id)
+
+    @property
+    def agent_id(self) -> UUID | None:
+        """The agent who acts, if a person does."""
+        return self.id if self.kind is ActorKind.AGENT else None
+
+    def may(self, right: Right) -> bool:
+        if self.kind is ActorKind.SYSTEM:
+            return True
+        if self.kind is ActorKind.INTEGRATION:
+            return any(right in _SCOPES.get(scope, ()) for scope in self.scopes)
+        return self.role is not None and right in _RIGHTS.get(self.role, ())
+
+    def require(self, right: Right) -> None:
+        """Raise Forbidden unless this actor has the right."""
+        if not self.may(right):
+            raise Forbidden(right.value)

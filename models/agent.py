@@ -1,0 +1,228 @@
+"""Agents: people who sign in, with a role, an availability and a capacity."""
+
+import secrets
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from tortoise import fields
+from tortoise.exceptions import IntegrityError
+from tortoise.queryset import QuerySet
+
+from models import event, queue
+from models.access import Actor, Right, Role
+from models.base import NAME_LENGTH_MAX, IdlePeriod, Record
+from models.database import tx
+from models.decision import Availability
+from models.errors import (
+    AgentInactive,
+    CapacityOutOfRange,
+    EmailTaken,
+    Forbidden,
+    NotFound,
+)
+
+CAPACITY_DEFAULT = 20
+CAPACITY_MAX = 10_000
+EMAIL_LENGTH_MAX = 254
+PASSWORD_LENGTH_MIN = 8
+PASSWORD_LENGTH_MAX = 1_024
+LEASE_SECONDS = 60
+DEVICE_LENGTH_MAX = 100
+
+# The library's defaults follow RFC 9106's second choice for machines that also serve requests.
+_hasher = PasswordHasher()
+
+
+class Agent(Record):
+    """A person who signs in and holds conversations."""
+
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    email = fields.CharField(max_length=EMAIL_LENGTH_MAX)
+    password_hash = fields.CharField(max_length=200, null=True)
+    role = fields.CharEnumField(Role, max_length=16, default=Role.AGENT)
+    is_active = fields.BooleanField(default=True)
+    availability = fields.CharEnumField(Availability, max_length=16, default=Availability.OFFLINE)
+    accepts_new = fields.BooleanField(default=True)
+    # Whether a lease was live when somebody last looked; leases themselves decide eligibility.
+    is_connected = fields.BooleanField(default=False)
+    capacity = fields.IntField(default=CAPACITY_DEFAULT)
+    load = fields.IntField(default=0)
+    last_assigned_at: datetime | None = fields.DatetimeField(null=True)
+    idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
+
+    class Meta:
+        table = "agents"
+
+    @classmethod
+    async def add(
+        cls,
+        *,
+        by: Actor,
+        name: str,
+        email: str,
+        password: str | None = None,
+        role: Role = Role.AGENT,
+        capacity: int = CAPACITY_DEFAULT,
+    ) -> "Agent":
+        """Create an agent; raises EmailTaken (addresses are unique over the installation)."""
+        by.require(Right.CONFIGURE)
+        _require_capacity(capacity)
+        async with tx():
+            try:
+                agent = await cls.create(
+                    workspace_id=by.workspace_id,
+                    name=name,
+                    email=email.strip().lower(),
+                    password_hash=_hasher.hash(password) if password else None,
+                    role=role,
+                    capacity=capacity,
+                )
+            except IntegrityError as error:
+                raise EmailTaken from error
+            event.record(event.Kind.AGENT_CREATED, by=by, to_agent_id=agent.id)
+        return agent
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> QuerySet["Agent"]:
+        """Colleagues see each other; an integration needs a scope that shows agents."""
+        rights = (Right.READ_SETTINGS, Right.SEE_ALL, Right.SET_OTHERS_AVAILABILITY)
+        if not any(actor.may(right) for right in rights):
+            return cls.filter(id__in=[])
+        return cls.filter(workspace_id=actor.workspace_id)
+
+    @classmethod
+    async def locked(cls, id: UUID, *, by: Actor) -> "Agent":
+        """The agent, locked for the rest of the transaction; raises NotFound, AgentInactive."""
+        agent = await cls.visible_to(by).select_for_update(no_key=True).get_or_none(id=id)
+        if agent is None:
+            raise NotFound("agent", path="input.agentId")
+        if not agent.is_active:
+            raise AgentInactive(agent_id=id)
+        return agent
+
+    @classmethod
+    def nobody(cls) -> "Agent":
+        """An agent that no password fits, to spend the same time on an unknown address."""
+        return cls(password_hash=_nobodys_hash())
+
+    def accepts_password(self, password: str) -> bool:
+        """Compare in the hash's own constant time; about 50 ms of CPU."""
+        if self.password_hash is None or len(password) > PASSWORD_LENGTH_MAX:
+            return False
+        try:
+            return _hasher.verify(self.password_hash, password)
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+
+    @classmethod
+    async def set_availability(
+        cls,
+        id: UUID,
+        *,
+        by: Actor,
+        availability: Availability | None = None,
+        accepts_new: bool | None = None,
+    ) -> None:
+        """Say whether the agent works and takes new conversations; open ones stay with it."""
+        _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
+        async with tx() as transaction:
+            agent = await cls.locked(id, by=by)
+            changed: dict[str, Any] = {
+                name: value
+                for name, value in (("availability", availability), ("accepts_new", accepts_new))
+                if value is not None and value != getattr(agent, name)
+            }
+            if not changed:
+                return
+            await agent.update_from_dict(changed).save(update_fields=list(changed))
+            event.record(event.Kind.AGENT_AVAILABILITY_CHANGED, by=by, to_agent_id=id, **changed)
+            queue.follow(transaction, agents=[id])
+
+    @classmethod
+    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
+        """Change name, role, capacity or idle period; raises CapacityOutOfRange."""
+        by.require(Right.CONFIGURE)
+        _require_capacity(changes.get("capacity", CAPACITY_DEFAULT))
+        async with tx() as transaction:
+            agent = await cls.locked(id, by=by)
+            changed = {name: to for name, to in changes.items() if to != getattr(agent, name)}
+            if not changed:
+                return
+            await agent.update_from_dict(changed).save(update_fields=list(changed))
+            changed.pop("name", None)
+            event.record(event.Kind.AGENT_UPDATED, by=by, to_agent_id=id, **changed)
+            queue.follow(transaction, agents=[id])
+
+    @classmethod
+    async def beat(cls, id: UUID, *, by: Actor, device: str) -> None:
+        """Keep a device's presence lease alive; the first lease connects the agent."""
+        _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
+        async with tx() as transaction:
+            agent = await cls.locked(id, by=by)
+            await transaction.execute(
+                """
+                INSERT INTO presence_leases (workspace_id, agent_id, device, expires_at)
+                VALUES ($1, $2, $3, relevo_now() + make_interval(secs => $4))
+                ON CONFLICT (agent_id, device) DO UPDATE SET expires_at = excluded.expires_at
+                """,
+                by.workspace_id,
+                id,
+                device,
+                LEASE_SECONDS,
+            )
+            if agent.is_connected:
+                return
+            agent.is_connected = True
+            await agent.save(update_fields=["is_connected"])
+            event.record(event.Kind.AGENT_CONNECTED, by=by, to_agent_id=id)
+            queue.follow(transaction, agents=[id])
+
+
+async def lapse_presence(batch_size: int) -> int:
+    """Disconnect agents whose last lease has run out; returns how many.
+
+    A beat takes the agent's lock too, so the leases are read again once the lock is held: a beat
+    that came first wins.
+    """
+    async with tx() as transaction:
+        silent = await transaction.fetch(
+            f"""
+            SELECT a.id FROM agents a WHERE a.is_connected AND {_SILENT}
+            ORDER BY a.id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+            """,  # noqa: S608 - a constant
+            batch_size,
+        )
+        lapsed = await transaction.fetch(
+            f"""
+            UPDATE agents a SET is_connected = false WHERE a.id = ANY($1) AND {_SILENT}
+            RETURNING a.id, a.workspace_id
+            """,  # noqa: S608 - a constant
+            [row["id"] for row in silent],
+        )
+        for row in lapsed:
+            by = Actor.system(row["workspace_id"])
+            event.record(event.Kind.AGENT_DISCONNECTED, by=by, to_agent_id=row["id"])
+    return len(lapsed)
+
+
+_SILENT = """NOT EXISTS (SELECT FROM presence_leases l
+    WHERE l.agent_id = a.id AND l.expires_at > relevo_now())"""
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher.hash(secrets.token_urlsafe(32))
+
+
+def _require_self_or(actor: Actor, agent_id: UUID, right: Right) -> None:
+    if actor.agent_id != agent_id and not actor.may(right):
+        raise Forbidden(right.value)
+
+
+def _require_capacity(capacity: int) -> None:
+    if not 0 <= capacity <= CAPACITY_MAX:
+        raise CapacityOutOfRange(capacity_max=CAPACITY_MAX)

@@ -1,0 +1,108 @@
+"""The time during which one agent held one conversation, with the decision that gave it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from tortoise import fields
+
+from models.base import NOW, Record, reference
+from models.database import Transaction, encode
+from models.decision import Rule
+
+
+class Ending(StrEnum):
+    """How an agent stopped holding a conversation."""
+
+    CLOSED = "CLOSED"
+    TRANSFERRED = "TRANSFERRED"
+    UNASSIGNED = "UNASSIGNED"
+    REASSIGNED = "REASSIGNED"
+
+
+class Assignment(Record):
+    """An agent's hold on a conversation; open while `ended_at` is empty."""
+
+    conversation = reference("models.Conversation")
+    conversation_id: UUID
+    agent = reference("models.Agent")
+    agent_id: UUID
+    team = reference("models.Team", null=True)
+    team_id: UUID | None
+    rule = fields.CharEnumField(Rule, max_length=32)
+    decision: dict[str, Any] = fields.JSONField()
+    started_at = fields.DatetimeField(db_default=NOW)
+    ended_at: datetime | None = fields.DatetimeField(null=True)
+    ending = fields.CharEnumField(Ending, max_length=16, null=True)
+
+    class Meta:
+        table = "assignments"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An assignment about to begin: who gets which conversation, and the stored decision."""
+
+    workspace_id: UUID
+    conversation_id: UUID
+    agent_id: UUID
+    team_id: UUID | None
+    rule: Rule
+    decision: dict[str, Any]
+    at: datetime
+    id: UUID = field(default_factory=uuid4)
+
+
+async def begin(transaction: Transaction, holds: list[Hold]) -> None:
+    """Let agents hold conversations, set-based: state, assignments and loads in one statement.
+
+    The caller holds the locks of the conversations and of the agents, and has ended whatever
+    assignment was open.
+    """
+    await transaction.execute(
+        """
+        WITH given AS (
+            SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS g(
+                id uuid, workspace_id uuid, conversation_id uuid, agent_id uuid, team_id uuid,
+                rule text, decision jsonb, at timestamptz)
+        ), placed AS (
+            UPDATE conversations c
+            SET status = 'ASSIGNED', assignee_id = g.agent_id, decision = NULL,
+                last_activity_at = g.at, version = c.version + 1
+            FROM given g WHERE c.id = g.conversation_id
+        ), counted AS (
+            UPDATE agents a SET load = a.load + g.count, last_assigned_at = g.at
+            FROM (SELECT agent_id, count(*) AS count, max(at) AS at FROM given GROUP BY 1) g
+            WHERE a.id = g.agent_id
+        )
+        INSERT INTO assignments
+            (id, workspace_id, conversation_id, agent_id, team_id, rule, decision, started_at)
+        SELECT id, workspace_id, conversation_id, agent_id, team_id, rule, decision, at FROM given
+        """,
+        encode(holds),
+    )
+
+
+async def end(transaction: Transaction, conversation_ids: list[UUID], ending: Ending) -> None:
+    """End the open assignments of these conversations and free their agents' loads.
+
+    The caller holds the locks of the conversations; the agents are locked here, by id.
+    """
+    await transaction.execute(
+        """
+        WITH held AS (
+            UPDATE assignments SET ended_at = relevo_now(), ending = $2
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL RETURNING agent_id
+        ), freed AS (
+            SELECT a.id FROM agents a WHERE a.id IN (SELECT agent_id FROM held)
+            ORDER BY a.id FOR NO KEY UPDATE
+        )
+        UPDATE agents a SET load = a.load - h.count
+        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h, freed f
+        WHERE a.id = h.agent_id AND f.id = a.id
+        """,
+        conversation_ids,
+        ending.value,
+    )

@@ -1,0 +1,178 @@
+"""Channels: connected accounts, the lines they serve, and where their conversations go."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.queryset import QuerySet
+
+from models import event
+from models.access import Actor, Right
+from models.agent import Agent
+from models.base import NAME_LENGTH_MAX, Line, Record, reference
+from models.database import tx
+from models.errors import (
+    ChannelNotConnected,
+    LineNotSupported,
+    NotFound,
+    TargetInactive,
+    TargetNotAllowed,
+    TeamHasChannel,
+)
+from models.team import Team
+
+
+class ChannelKind(StrEnum):
+    """What a channel is an account of."""
+
+    WHATSAPP = "WHATSAPP"
+    WEBCHAT = "WEBCHAT"
+    MESSENGER = "MESSENGER"
+    INSTAGRAM = "INSTAGRAM"
+    RCS = "RCS"
+    TELEGRAM = "TELEGRAM"
+    EMAIL = "EMAIL"
+    SMS = "SMS"
+    GOOGLE_BUSINESS = "GOOGLE_BUSINESS"
+
+
+class ChannelStatus(StrEnum):
+    """Whether the account is connected; only then can it be given a target."""
+
+    CONNECTED = "CONNECTED"
+    PENDING = "PENDING"
+    DISCONNECTED = "DISCONNECTED"
+
+
+SERVE_SUPPORT = frozenset(
+    {ChannelKind.WHATSAPP, ChannelKind.TELEGRAM, ChannelKind.EMAIL, ChannelKind.SMS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a channel sends the conversations of a line; at most one of the two is set."""
+
+    team_id: UUID | None = None
+    agent_id: UUID | None = None
+
+
+class Channel(Record):
+    """One connected account: one WhatsApp number, one page, one webchat."""
+
+    kind = fields.CharEnumField(ChannelKind, max_length=32)
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    status = fields.CharEnumField(ChannelStatus, max_length=16, default=ChannelStatus.CONNECTED)
+    default_line = fields.CharEnumField(Line, max_length=16, default=Line.SALES)
+    sales_team = reference("models.Team", null=True)
+    sales_team_id: UUID | None
+    sales_agent = reference("models.Agent", null=True)
+    sales_agent_id: UUID | None
+    support_team = reference("models.Team", null=True)
+    support_team_id: UUID | None
+
+    class Meta:
+        table = "channels"
+
+    @classmethod
+    async def add(
+        cls,
+        *,
+        by: Actor,
+        kind: ChannelKind,
+        name: str,
+        default_line: Line = Line.SALES,
+        status: ChannelStatus = ChannelStatus.CONNECTED,
+    ) -> "Channel":
+        """Connect an account; raises LineNotSupported when its kind lacks the default line."""
+        by.require(Right.CONFIGURE)
+        require_line(kind, default_line)
+        async with tx():
+            channel = await cls.create(
+                workspace_id=by.workspace_id,
+                kind=kind,
+                name=name,
+                default_line=default_line,
+                status=status,
+            )
+            event.record(event.Kind.CHANNEL_CREATED, by=by, channel_id=channel.id)
+        return channel
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> QuerySet["Channel"]:
+        """Every role reads the channels; an integration that feeds messages in must find them."""
+        rights = (Right.READ_SETTINGS, Right.RECEIVE_MESSAGES, Right.SEE_ALL)
+        if not any(actor.may(right) for right in rights):
+            return cls.filter(id__in=[])
+        return cls.filter(workspace_id=actor.workspace_id)
+
+    async def assign(self, line: Line, target: Target, *, by: Actor, replace: bool = False) -> None:
+        """Send the conversations of a line, opened from now on, to a target or (empty) to Todos.
+
+        Raises ChannelNotConnected, LineNotSupported, TargetNotAllowed, TargetInactive,
+        TeamHasChannel (unless `replace`, which moves the group to this channel).
+        """
+        by.require(Right.CONFIGURE)
+        async with tx():
+            await type(self).select_for_update(no_key=True).get(id=self.id)
+            if target != Target():
+                await self._require_assignable(line, target)
+            if line is Line.SALES and target.team_id is not None:
+                await self._take_group(target.team_id, replace=replace)
+            if line is Line.SALES:
+                self.sales_team_id, self.sales_agent_id = target.team_id, target.agent_id
+            else:
+                self.support_team_id = target.team_id
+            await self.save(update_fields=["sales_team_id", "sales_agent_id", "support_team_id"])
+            event.record(
+                event.Kind.CHANNEL_ASSIGNED,
+                by=by,
+                channel_id=self.id,
+                to_team_id=target.team_id,
+                to_agent_id=target.agent_id,
+                line=line,
+            )
+
+    def target(self, line: Line) -> Target:
+        if line is Line.SALES:
+            return Target(self.sales_team_id, self.sales_agent_id)
+        return Target(self.support_team_id)
+
+    async def _require_assignable(self, line: Line, target: Target) -> None:
+        if self.status is not ChannelStatus.CONNECTED:
+            raise ChannelNotConnected(status=self.status)
+        require_line(self.kind, line)
+        if target.agent_id is not None:
+            await self._require_agent(line, target)
+            return
+        team = await Team.get_or_none(id=target.team_id, workspace_id=self.workspace_id)
+        if team is None:
+            raise NotFound("team", path="input.teamId")
+        if team.line is not line or team.is_todos:
+            raise TargetNotAllowed(f"{line} goes to a team of that line, or to none for Todos.")
+        if not team.is_active:
+            raise TargetInactive
+
+    async def _require_agent(self, line: Line, target: Target) -> None:
+        if line is Line.SUPPORT or target.team_id is not None:
+            raise TargetNotAllowed("SUPPORT goes to one department; SALES to one team or agent.")
+        agent = await Agent.get_or_none(id=target.agent_id, workspace_id=self.workspace_id)
+        if agent is None:
+            raise NotFound("agent", path="input.agentId")
+        if not agent.is_active:
+            raise TargetInactive
+
+    async def _take_group(self, team_id: UUID, *, replace: bool) -> None:
+        holder = await type(self).filter(sales_team_id=team_id).exclude(id=self.id).first()
+        if holder is None:
+            return
+        if not replace:
+            raise TeamHasChannel(channel_id=holder.id, channel_name=holder.name)
+        await type(self).filter(id=holder.id).update(sales_team_id=None)
+
+
+def require_line(kind: ChannelKind, line: Line) -> None:
+    """Raise LineNotSupported when channels of this kind do not serve the line."""
+    if line is Line.SUPPORT and kind not in SERVE_SUPPORT:
+        raise LineNotSupported(kind=kind, line=line)

@@ -1,0 +1,82 @@
+"""The end of a conversation: by whom or what, with which closing reason."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.exceptions import IntegrityError
+from tortoise.queryset import QuerySet
+
+from models import event
+from models.access import Actor, Right
+from models.base import NAME_LENGTH_MAX, NOW, Record, reference
+from models.database import tx
+from models.errors import ClosingReasonInactive, NameTaken, NotFound
+
+SUMMARY_LENGTH_MAX = 10_000
+
+
+class Cause(StrEnum):
+    """Who or what closed: only a person's closing starts a reassignment window."""
+
+    AGENT = "AGENT"
+    INTEGRATION = "INTEGRATION"
+    INACTIVE = "INACTIVE"
+
+
+class ClosingReason(Record):
+    """A reason that a workspace offers for closing."""
+
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    is_active = fields.BooleanField(default=True)
+
+    class Meta:
+        table = "closing_reasons"
+
+    @classmethod
+    async def add(cls, *, by: Actor, name: str) -> "ClosingReason":
+        """Offer a reason; raises NameTaken (names differ in more than case)."""
+        by.require(Right.CONFIGURE)
+        async with tx():
+            try:
+                reason = await cls.create(workspace_id=by.workspace_id, name=name)
+            except IntegrityError as error:
+                raise NameTaken from error
+            event.record(event.Kind.CLOSING_REASON_CREATED, by=by, reason=reason.id)
+        return reason
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> QuerySet["ClosingReason"]:
+        """Whoever may close may read the reasons."""
+        return cls.filter(workspace_id=actor.workspace_id)
+
+    @classmethod
+    async def usable(cls, id: UUID, *, by: Actor) -> "ClosingReason":
+        """The reason, if it may be used; raises NotFound, ClosingReasonInactive."""
+        reason = await cls.visible_to(by).get_or_none(id=id)
+        if reason is None:
+            raise NotFound("closing reason", path="input.closingReasonId")
+        if not reason.is_active:
+            raise ClosingReasonInactive
+        return reason
+
+
+class Closure(Record):
+    """One closing of a conversation; a reopened one has several."""
+
+    conversation = reference("models.Conversation")
+    conversation_id: UUID
+    # Who held it when it closed: the sticky agent.
+    agent = reference("models.Agent", null=True)
+    agent_id: UUID | None
+    team = reference("models.Team", null=True)
+    team_id: UUID | None
+    cause = fields.CharEnumField(Cause, max_length=16)
+    closed_by_id: UUID | None = fields.UUIDField(null=True)
+    reason = reference("models.ClosingReason", null=True)
+    reason_id: UUID | None
+    summary: str | None = fields.TextField(null=True)
+    closed_at = fields.DatetimeField(db_default=NOW)
+
+    class Meta:
+        table = "closures"

@@ -1,0 +1,123 @@
+"""Contacts: the customers, and the identities they write from."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from tortoise import fields
+from tortoise.expressions import Q, RawSQL
+from tortoise.queryset import QuerySet
+
+from models import event
+from models.access import Actor, Right
+from models.base import NAME_LENGTH_MAX, Record, reference
+from models.database import Transaction
+
+EXTERNAL_ID_LENGTH_MAX = 200
+PHONE_LENGTH_MAX = 40
+EMAIL_LENGTH_MAX = 254
+
+
+class Contact(Record):
+    """A customer."""
+
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    phone = fields.CharField(max_length=PHONE_LENGTH_MAX, null=True)
+    email = fields.CharField(max_length=EMAIL_LENGTH_MAX, null=True)
+
+    class Meta:
+        table = "contacts"
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> QuerySet["Contact"]:
+        """Those who may read contacts see all; an agent those it has an open conversation with."""
+        within = cls.filter(workspace_id=actor.workspace_id)
+        if actor.may(Right.READ_CONTACTS) or actor.may(Right.SEE_ALL):
+            return within
+        if actor.agent_id is None:
+            return cls.filter(id__in=[])
+        return within.filter(Q(id__in=_contacts_of(actor.agent_id)))
+
+
+def _contacts_of(agent_id: UUID) -> RawSQL:
+    return RawSQL(
+        f"""(SELECT contact_id FROM conversations WHERE assignee_id = '{agent_id}'
+             UNION SELECT c.contact_id FROM assignments a
+             JOIN conversations c ON c.id = a.conversation_id WHERE a.agent_id = '{agent_id}')"""  # noqa: S608 - a UUID
+    )
+
+
+class ContactIdentity(Record):
+    """How a channel knows a contact: a number, a page-scoped id, a visitor."""
+
+    contact = reference("models.Contact")
+    contact_id: UUID
+    channel = reference("models.Channel")
+    channel_id: UUID
+    external_id = fields.CharField(max_length=EXTERNAL_ID_LENGTH_MAX)
+
+    class Meta:
+        table = "contact_identities"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote, as the channel tells it."""
+
+    external_id: str
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+
+
+async def lock_sender(
+    transaction: Transaction, channel_id: UUID, sender: Sender, *, by: Actor
+) -> UUID:
+    """The contact behind an identity, created at its first message, locked until the commit.
+
+    The lock serialises everything that one customer does on any channel: a burst of first
+    messages finds one contact, and then one open conversation.
+    """
+    found = await _locked(transaction, channel_id, sender.external_id)
+    if found is not None:
+        return found
+    await transaction.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"contact_identity {channel_id} {sender.external_id}",
+    )
+    found = await _locked(transaction, channel_id, sender.external_id)
+    return found or await _create(transaction, channel_id, sender, by=by)
+
+
+async def _locked(transaction: Transaction, channel_id: UUID, external_id: str) -> UUID | None:
+    found: UUID | None = await transaction.fetchval(
+        """
+        SELECT c.id FROM contact_identities i JOIN contacts c ON c.id = i.contact_id
+        WHERE i.channel_id = $1 AND i.external_id = $2 FOR NO KEY UPDATE OF c
+        """,
+        channel_id,
+        external_id,
+    )
+    return found
+
+
+async def _create(transaction: Transaction, channel_id: UUID, sender: Sender, *, by: Actor) -> UUID:
+    contact_id = uuid4()
+    await transaction.execute(
+        """
+        WITH contact AS (
+            INSERT INTO contacts (id, workspace_id, name, phone, email)
+            VALUES ($1, $2, $3, $4, $5)
+        )
+        INSERT INTO contact_identities (id, workspace_id, contact_id, channel_id, external_id)
+        VALUES (gen_random_uuid(), $2, $1, $6, $7)
+        """,
+        contact_id,
+        by.workspace_id,
+        sender.name or sender.external_id,
+        sender.phone,
+        sender.email,
+        channel_id,
+        sender.external_id,
+    )
+    event.record(event.Kind.CONTACT_CREATED, by=by, contact_id=contact_id, channel_id=channel_id)
+    return contact_id

@@ -1,0 +1,476 @@
+"""Conversations: one exchange with a contact on a channel, from opening to closing.
+
+Every verb is one transaction: lock, check, change, record. Locks are always taken in this order,
+each kind by id: inbound or idempotency row; contacts; channels; teams (queues); conversations;
+agents; event numbering. What was read before a lock is checked again after it.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.expressions import Q
+from tortoise.queryset import QuerySet
+
+from models import assignment, decision, event, message, queue
+from models.access import Actor, ActorKind, Right, Role
+from models.agent import Agent
+from models.assignment import Ending, Hold
+from models.base import NOW, Line, Record, reference
+from models.channel import Channel, require_line
+from models.closure import Cause, ClosingReason, Closure
+from models.database import Transaction, tx
+from models.decision import Availability, Rule, Verdict
+from models.errors import (
+    AgentAtCapacity,
+    AlreadyAssigned,
+    ClosingReasonRequired,
+    ConversationAlreadyOpen,
+    ConversationChanged,
+    ConversationClosed,
+    ConversationNotAssigned,
+    ConversationNotClosed,
+    ConversationNotQueued,
+    Forbidden,
+    NotFound,
+    TargetUnavailable,
+    TeamDistributesAutomatically,
+    TeamInactive,
+)
+from models.message import Direction
+from models.team import Team
+from models.workspace import Workspace
+
+
+class Status(StrEnum):
+    """Where a conversation stands; open means not CLOSED."""
+
+    BOT = "BOT"
+    QUEUED = "QUEUED"
+    ASSIGNED = "ASSIGNED"
+    SNOOZED = "SNOOZED"
+    CLOSED = "CLOSED"
+
+
+class Conversation(Record):
+    """One exchange with a contact on a channel."""
+
+    contact = reference("models.Contact")
+    contact_id: UUID
+    channel = reference("models.Channel")
+    channel_id: UUID
+    line = fields.CharEnumField(Line, max_length=16)
+    status = fields.CharEnumField(Status, max_length=16)
+    team = reference("models.Team", null=True)
+    team_id: UUID | None
+    assignee = reference("models.Agent", null=True)
+    assignee_id: UUID | None
+    # Survives transfer, unassignment and time-outs: nobody loses its place by being moved.
+    queued_at: datetime | None = fields.DatetimeField(null=True)
+    decision: dict[str, Any] | None = fields.JSONField(null=True)
+    last_message_id: UUID | None = fields.UUIDField(null=True)
+    opened_at = fields.DatetimeField(db_default=NOW)
+    last_activity_at = fields.DatetimeField(db_default=NOW)
+    closed_at: datetime | None = fields.DatetimeField(null=True)
+    version = fields.IntField(default=1)
+
+    class Meta:
+        table = "conversations"
+
+    @classmethod
+    async def visible_to(cls, actor: Actor) -> QuerySet[Self]:
+        """Own conversations, and those of the teams that an agent sees; everything to the rest."""
+        within = cls.filter(workspace_id=actor.workspace_id)
+        if actor.may(Right.SEE_ALL):
+            return within
+        if actor.agent_id is None:
+            return cls.filter(id__in=[])
+        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
+        return within.filter(Q(assignee_id=actor.agent_id) | Q(team_id__in=teams))
+
+    @classmethod
+    async def locked(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> Self:
+        """The conversation, locked for the rest of the transaction.
+
+        Raises NotFound, or ConversationChanged when it is not what the caller saw.
+        """
+        visible = await cls.visible_to(by)
+        found = await visible.select_for_update(no_key=True).get_or_none(id=id)
+        if found is None:
+            raise NotFound("conversation", path="input.conversationId")
+        if expected_version is not None and expected_version != found.version:
+            raise ConversationChanged(
+                version=found.version, holder_id=found.assignee_id, status=found.status
+            )
+        return found
+
+    # -- Verbs. Each expects the conversation to be locked by `locked` in the running transaction.
+
+    async def pick(self, *, by: Actor) -> None:
+        """Take a waiting conversation from its queue, within one's capacity.
+
+        Raises ConversationNotQueued (naming who was faster), TeamDistributesAutomatically,
+        AgentAtCapacity, Forbidden.
+        """
+        if by.agent_id is None:
+            raise Forbidden("pick conversations: only a person can")
+        if self.status is not Status.QUEUED:
+            raise ConversationNotQueued(holder_id=self.assignee_id, status=self.status)
+        team = await Team.get(id=self.team_id)
+        if team.distributes and by.role is Role.AGENT:
+            raise TeamDistributesAutomatically
+        agent = await Agent.locked(by.agent_id, by=by)
+        if agent.load >= agent.capacity:
+            raise AgentAtCapacity(agent_id=agent.id, load=agent.load, limit=agent.capacity)
+        await self._hold(agent.id, Rule.PICKED, by=by, kind=event.Kind.CONVERSATION_ASSIGNED)
+
+    async def assign(self, agent_id: UUID, *, by: Actor) -> None:
+        """Give the conversation to an agent by hand, whatever its load.
+
+        Raises Forbidden, ConversationClosed, AlreadyAssigned, NotFound, AgentInactive.
+        """
+        by.require(Right.ASSIGN_OTHERS)
+        await self._hand_to(agent_id, Rule.ASSIGNED_BY_HAND, by, event.Kind.CONVERSATION_ASSIGNED)
+
+    async def unassign(self, *, by: Actor) -> None:
+        """Give the conversation back to its queue, with the waiting time it had."""
+        self._require_workable(by)
+        if self.status is not Status.ASSIGNED:
+            raise ConversationNotAssigned(status=self.status)
+        await self._enqueue(
+            await self._queue(), Rule.UNASSIGNED, by=by, kind=event.Kind.CONVERSATION_UNASSIGNED
+        )
+
+    async def transfer_to_agent(self, agent_id: UUID, *, by: Actor) -> None:
+        """Hand over to another agent, whatever its load; the contact's owner stays.
+
+        Raises TargetUnavailable unless the workspace allows transfers to whoever is away.
+        """
+        self._require_workable(by)
+        await self._require_available(agent_id)
+        await self._hand_to(agent_id, Rule.TRANSFERRED, by, event.Kind.CONVERSATION_TRANSFERRED)
+
+    async def transfer_to_team(self, team: Team, *, by: Actor) -> None:
+        """Hand over to a team: its line, its queue, its distribution; the waiting time stays.
+
+        The caller has locked the team before the conversation. Raises TeamInactive,
+        LineNotSupported.
+        """
+        self._require_workable(by)
+        self._require_open()
+        if not team.is_active:
+            raise TeamInactive
+        channel = await Channel.get(id=self.channel_id)
+        require_line(channel.kind, team.line)
+        self.line = team.line
+        await self._enqueue(
+            team.id, Rule.TRANSFERRED, by=by, kind=event.Kind.CONVERSATION_TRANSFERRED
+        )
+
+    async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
+        """Answer the customer; returns the message's id."""
+        message.require_text(text)
+        self._require_workable(by)
+        self._require_open()
+        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
+
+    async def note(self, text: str, *, by: Actor) -> UUID:
+        """Add a note that only the workspace reads; returns its id."""
+        message.require_text(text)
+        if by.kind is ActorKind.INTEGRATION:
+            by.require(Right.WORK_ALL)
+        return await self._say(Direction.NOTE, text, by)
+
+    async def receive(self, text: str, *, by: Actor, external_id: str) -> UUID:
+        """Append what the customer wrote; whoever holds the conversation keeps it."""
+        return await self._say(Direction.INBOUND, text, by, external_id=external_id)
+
+    async def close(
+        self,
+        *,
+        by: Actor,
+        reason_id: UUID | None = None,
+        summary: str | None = None,
+        on_behalf_of: UUID | None = None,
+    ) -> Closure:
+        """End the conversation: out of every queue, capacity freed.
+
+        Raises ConversationClosed, ClosingReasonRequired, NotFound, ClosingReasonInactive.
+        """
+        self._require_workable(by)
+        self._require_open()
+        if reason_id is not None:
+            await ClosingReason.usable(reason_id, by=by)
+        elif (await Workspace.get(id=self.workspace_id)).closing_reason_required:
+            raise ClosingReasonRequired
+        person = by.agent_id or on_behalf_of
+        async with tx() as transaction:
+            closed_at = await end(transaction, [self.id])
+            closure = await Closure.create(
+                workspace_id=self.workspace_id,
+                conversation_id=self.id,
+                agent_id=self.assignee_id,
+                team_id=self.team_id,
+                cause=Cause.AGENT if person else Cause.INTEGRATION,
+                closed_by_id=person or by.id,
+                reason_id=reason_id,
+                summary=summary,
+                closed_at=closed_at,
+            )
+            self.record(
+                event.Kind.CONVERSATION_CLOSED,
+                by=by,
+                to_queue_id=None,
+                to_agent_id=None,
+                cause=closure.cause,
+                reason=reason_id,
+            )
+            self._freed(transaction)
+        return closure
+
+    async def reopen(self, *, by: Actor) -> None:
+        """Open a closed conversation again, for who held it if active, else in its queue.
+
+        The caller has locked the contact before the conversation. Raises
+        ConversationAlreadyOpen (naming the other), ConversationNotClosed.
+        """
+        if self.status is not Status.CLOSED:
+            raise ConversationNotClosed
+        last = await Closure.filter(conversation_id=self.id).order_by("-closed_at").first()
+        self._require_reopenable(by, last)
+        other = await type(self).open_one(self.contact_id, self.channel_id)
+        if other is not None:
+            raise ConversationAlreadyOpen(conversation_id=other)
+        async with tx() as transaction:
+            await transaction.execute(
+                """
+                UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
+                       queued_at = relevo_now(), last_activity_at = relevo_now()
+                WHERE id = $1
+                """,
+                self.id,
+                await self._queue(),
+            )
+            await self.refresh_from_db()
+            event_kind = event.Kind.CONVERSATION_REOPENED
+            holder = last.agent_id if last else None
+            if holder and await Agent.exists(id=holder, is_active=True):
+                await Agent.locked(holder, by=Actor.system(self.workspace_id))
+                await self._hold(holder, Rule.REOPENED, by=by, kind=event_kind, entering=True)
+                return
+            assert self.team_id is not None  # noqa: S101 - `_queue` found one
+            await self._enqueue(self.team_id, Rule.REOPENED, by=by, kind=event_kind, entering=True)
+
+    # -- Predicates and parts
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is not Status.CLOSED
+
+    @property
+    def queue_id(self) -> UUID | None:
+        """The queue it waits in, if it waits."""
+        return self.team_id if self.status is Status.QUEUED else None
+
+    @classmethod
+    async def open_one(cls, contact_id: UUID, channel_id: UUID) -> UUID | None:
+        """The contact's open conversation on a channel; there is at most one."""
+        found = (
+            await cls.filter(contact_id=contact_id, channel_id=channel_id)
+            .exclude(status=Status.CLOSED)
+            .first()
+            .values("id")
+        )
+        return found["id"] if found else None
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise ConversationClosed
+
+    def _require_workable(self, by: Actor) -> None:
+        """An agent works what it holds, and what waits for somebody to pick; supervisors all."""
+        if by.may(Right.WORK_ALL):
+            return
+        waiting = self.status is Status.QUEUED
+        if by.agent_id is None or (self.assignee_id != by.agent_id and not waiting):
+            raise Forbidden("work a conversation that somebody else holds")
+
+    def _require_reopenable(self, by: Actor, last: Closure | None) -> None:
+        held = last is not None and last.agent_id == by.agent_id
+        if not by.may(Right.WORK_ALL) and not (held and by.agent_id):
+            raise Forbidden("reopen a conversation that somebody else held")
+
+    async def _require_available(self, agent_id: UUID) -> None:
+        agent = await Agent.get_or_none(id=agent_id, workspace_id=self.workspace_id)
+        if agent is None:
+            raise NotFound("agent", path="input.agentId")
+        verdict = None
+        if not agent.is_connected or agent.availability is Availability.OFFLINE:
+            verdict = Verdict.OFFLINE
+        elif agent.availability is Availability.AWAY:
+            verdict = Verdict.AWAY
+        elif not agent.accepts_new:
+            verdict = Verdict.NOT_ACCEPTING
+        if verdict and not (await Workspace.get(id=self.workspace_id)).transfers_to_unavailable:
+            raise TargetUnavailable(verdict=verdict)
+
+    async def _queue(self) -> UUID:
+        """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
+        if self.team_id is not None:
+            return self.team_id
+        channel = await Channel.get(id=self.channel_id)
+        target = channel.target(self.line)
+        return target.team_id or (await Team.todos(self.workspace_id, self.line)).id
+
+    async def _hand_to(self, agent_id: UUID, rule: Rule, by: Actor, kind: event.Kind) -> None:
+        self._require_open()
+        if self.status is Status.ASSIGNED and self.assignee_id == agent_id:
+            raise AlreadyAssigned(holder_id=agent_id)
+        for id in sorted({agent_id, self.assignee_id or agent_id}):
+            # Both ends by id, so that two opposite transfers cannot wait for each other.
+            await Agent.filter(id=id).select_for_update(no_key=True).first()
+        await Agent.locked(agent_id, by=by)
+        await self._hold(agent_id, rule, by=by, kind=kind)
+
+    async def _hold(
+        self, agent_id: UUID, rule: Rule, *, by: Actor, kind: event.Kind, entering: bool = False
+    ) -> None:
+        async with tx() as transaction:
+            if self.assignee_id is not None:
+                how = Ending.TRANSFERRED if rule is Rule.TRANSFERRED else Ending.REASSIGNED
+                await assignment.end(transaction, [self.id], how)
+            hold = Hold(
+                workspace_id=self.workspace_id,
+                conversation_id=self.id,
+                agent_id=agent_id,
+                team_id=self.team_id,
+                rule=rule,
+                decision=decision.by_hand(rule, agent_id),
+                at=await transaction.fetchval("SELECT relevo_now()"),
+            )
+            await assignment.begin(transaction, [hold])
+            self.record(
+                kind,
+                by=by,
+                from_queue_id=None if entering else self.queue_id,
+                to_queue_id=None,
+                to_agent_id=agent_id,
+                rule=rule,
+                assignment=hold.id,
+            )
+            self._freed(transaction)
+
+    async def _enqueue(
+        self, team_id: UUID, rule: Rule, *, by: Actor, kind: event.Kind, entering: bool = False
+    ) -> None:
+        async with tx() as transaction:
+            await assignment.end(
+                transaction,
+                [self.id],
+                Ending.TRANSFERRED if rule is Rule.TRANSFERRED else Ending.UNASSIGNED,
+            )
+            await transaction.execute(
+                """
+                UPDATE conversations
+                SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
+                    decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
+                    last_activity_at = relevo_now(), version = version + 1
+                WHERE id = $1
+                """,
+                self.id,
+                team_id,
+                self.line.value,
+                f'{{"rule": "{rule}"}}',
+            )
+            self.record(
+                kind,
+                by=by,
+                from_queue_id=None if entering else self.queue_id,
+                to_queue_id=team_id,
+                to_agent_id=None,
+                to_team_id=team_id,
+                rule=rule,
+            )
+            self._freed(transaction)
+            queue.follow(transaction, teams=[team_id])
+
+    async def _say(
+        self,
+        direction: Direction,
+        text: str,
+        by: Actor,
+        on_behalf_of: UUID | None = None,
+        *,
+        external_id: str | None = None,
+    ) -> UUID:
+        if on_behalf_of is not None:
+            by.require(Right.WORK_ALL)
+            await self._require_colleague(on_behalf_of)
+        async with tx() as transaction:
+            message_id = await message.append(
+                transaction,
+                workspace_id=self.workspace_id,
+                conversation_id=self.id,
+                direction=direction,
+                text=text,
+                author_agent_id=by.agent_id or on_behalf_of,
+                channel_id=self.channel_id,
+                external_id=external_id,
+            )
+            self.record(_SAID[direction], by=by, message_id=message_id)
+        return message_id
+
+    async def _require_colleague(self, agent_id: UUID) -> None:
+        if not await Agent.exists(id=agent_id, workspace_id=self.workspace_id):
+            raise NotFound("agent", path="input.onBehalfOf")
+
+    def _freed(self, transaction: Transaction) -> None:
+        """Whoever held it has room now."""
+        if self.assignee_id is not None:
+            queue.follow(transaction, agents=[self.assignee_id])
+
+    def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:
+        """An event with the place it had on both sides, but for what `places` say changed."""
+        event.record(
+            kind,
+            by=by,
+            **{
+                "conversation_id": self.id,
+                "contact_id": self.contact_id,
+                "channel_id": self.channel_id,
+                "from_queue_id": self.queue_id,
+                "to_queue_id": self.queue_id,
+                "from_agent_id": self.assignee_id,
+                "to_agent_id": self.assignee_id,
+                "from_team_id": self.team_id,
+                "to_team_id": self.team_id,
+                **places,
+            },
+        )
+
+
+_SAID = {
+    Direction.INBOUND: event.Kind.MESSAGE_RECEIVED,
+    Direction.OUTBOUND: event.Kind.MESSAGE_SENT,
+    Direction.NOTE: event.Kind.NOTE_ADDED,
+}
+
+
+async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
+    """Close locked conversations, set-based: status, queues, assignments and loads."""
+    closed_at: datetime = await transaction.fetchval(
+        """
+        WITH closed AS (
+            UPDATE conversations
+            SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
+                closed_at = relevo_now(), last_activity_at = relevo_now(), version = version + 1
+            WHERE id = ANY($1) RETURNING closed_at
+        )
+        SELECT max(closed_at) FROM closed
+        """,
+        ids,
+    )
+    await assignment.end(transaction, ids, Ending.CLOSED)
+    return closed_at

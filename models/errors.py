@@ -1,0 +1,246 @@
+"""Everything the domain says no with.
+
+    DomainError                     code = the class name in upper snake case
+    ├── RequestError                a broken request or a missing right: the request fails
+    │   ├── Unauthenticated
+    │   ├── Forbidden
+    │   ├── BadUserInput
+    │   └── InvalidCursor
+    └── RuleViolation               a rule says no: the caller reads it as a userError
+        ├── NotFound
+        ├── InvalidCredentials
+        ├── IdempotencyKeyReused
+        ├── ChannelNotConnected  LineNotSupported  TargetNotAllowed  TargetInactive
+        │   TeamHasChannel
+        ├── TeamCycle  TeamTooDeep  PriorityOutOfRange  TeamInactive  AlreadyMember  NotMember
+        ├── AgentInactive  EmailTaken  CapacityOutOfRange
+        ├── ConversationAlreadyOpen  ConversationClosed  ConversationNotClosed
+        │   ConversationChanged  ConversationNotQueued  ConversationNotAssigned
+        ├── AgentAtCapacity  TeamDistributesAutomatically  TargetUnavailable
+        │   AlreadyAssigned
+        └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
+
+Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
+lower camel case to ids, numbers and enum values.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+from uuid import UUID
+
+_word_boundary = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+Fact = str | int | UUID | None
+
+
+class DomainError(Exception):
+    """Something the domain refuses, with the facts that explain it."""
+
+    code: ClassVar[str] = "DOMAIN_ERROR"
+    retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        cls.code = _word_boundary.sub("_", cls.__name__).upper()
+
+    def __init__(self, message: str, *, path: str | None = None, **facts: Fact) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.facts: Mapping[str, Fact] = facts
+
+
+class RequestError(DomainError):
+    """The request cannot be served at all."""
+
+
+class Unauthenticated(RequestError):
+    def __init__(self, message: str = "Sign in first: send a valid bearer token.") -> None:
+        super().__init__(message)
+
+
+class Forbidden(RequestError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"You may not {what}.")
+
+
+class BadUserInput(RequestError):
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message, path=path)
+
+
+class InvalidCursor(RequestError):
+    def __init__(self) -> None:
+        super().__init__("This cursor is not from this list: start again without it.")
+
+
+class RuleViolation(DomainError):
+    """A rule of the domain says no; nothing was changed."""
+
+
+class NotFound(RuleViolation):
+    def __init__(self, what: str, *, path: str | None = None) -> None:
+        super().__init__(f"There is no such {what}.", path=path)
+
+
+class InvalidCredentials(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class IdempotencyKeyReused(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency key was used with another input.", path="input.idempotencyKey"
+        )
+
+
+class ChannelNotConnected(RuleViolation):
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"The channel is {status}, not CONNECTED.", status=status)
+
+
+class LineNotSupported(RuleViolation):
+    def __init__(self, *, kind: str, line: str) -> None:
+        super().__init__(f"{kind} channels do not serve {line}.", kind=kind, line=line)
+
+
+class TargetNotAllowed(RuleViolation):
+    pass
+
+
+class TargetInactive(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The target is not active.")
+
+
+class TeamHasChannel(RuleViolation):
+    def __init__(self, *, channel_id: UUID, channel_name: str) -> None:
+        super().__init__(
+            f"The group already holds the channel {channel_name}: pass replace to move it.",
+            channelId=channel_id,
+        )
+
+
+class TeamCycle(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("A group cannot be below itself.")
+
+
+class TeamTooDeep(RuleViolation):
+    def __init__(self, *, depth_max: int) -> None:
+        super().__init__(f"Groups nest at most {depth_max} deep.", depthMax=depth_max)
+
+
+class PriorityOutOfRange(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("A department's priority is 0 to 10; a group has none.")
+
+
+class TeamInactive(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The team is not active.")
+
+
+class AlreadyMember(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The agent is already a member of this team.")
+
+
+class NotMember(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The agent is not a member of this team.")
+
+
+class AgentInactive(RuleViolation):
+    def __init__(self, *, agent_id: UUID) -> None:
+        super().__init__("The agent is not active.", agentId=agent_id)
+
+
+class EmailTaken(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("Another agent signs in with this e-mail address.", path="input.email")
+
+
+class CapacityOutOfRange(RuleViolation):
+    def __init__(self, *, capacity_max: int) -> None:
+        super().__init__(f"A capacity is 0 to {capacity_max}.", path="input.capacity")
+
+
+class ConversationAlreadyOpen(RuleViolation):
+    def __init__(self, *, conversation_id: UUID) -> None:
+        super().__init__(
+            "The contact already has an open conversation on this channel.",
+            conversationId=conversation_id,
+        )
+
+
+class ConversationClosed(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The conversation is closed.")
+
+
+class ConversationNotClosed(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("The conversation is not closed.")
+
+
+class ConversationChanged(RuleViolation):
+    def __init__(self, *, version: int, holder_id: UUID | None, status: str) -> None:
+        super().__init__(
+            "The conversation changed since you saw it.",
+            currentVersion=version,
+            holderId=holder_id,
+            status=status,
+        )
+
+
+class ConversationNotQueued(RuleViolation):
+    def __init__(self, *, holder_id: UUID | None, status: str) -> None:
+        super().__init__(
+            "The conversation is not waiting in a queue.", holderId=holder_id, status=status
+        )
+
+
+class ConversationNotAssigned(RuleViolation):
+    def __init__(self, *, status: str) -> None:
+        super().__init__("Nobody holds the conversation.", status=status)
+
+
+class AlreadyAssigned(RuleViolation):
+    def __init__(self, *, holder_id: UUID | None) -> None:
+        super().__init__("The agent already holds the conversation.", holderId=holder_id)
+
+
+class AgentAtCapacity(RuleViolation):
+    def __init__(self, *, agent_id: UUID, load: int, limit: int) -> None:
+        super().__init__(
+            f"The agent holds {load} of at most {limit} conversations.",
+            agentId=agent_id,
+            load=load,
+            limit=limit,
+        )
+
+
+class TeamDistributesAutomatically(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("This queue distributes automatically: nobody picks from it.")
+
+
+class TargetUnavailable(RuleViolation):
+    def __init__(self, *, verdict: str) -> None:
+        super().__init__("The agent is not available for a transfer.", verdict=verdict)
+
+
+class ClosingReasonRequired(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("This workspace closes with a reason.", path="input.closingReasonId")
+
+
+class ClosingReasonInactive(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("This closing reason is no longer in use.", path="input.closingReasonId")
+
+
+class NameTaken(RuleViolation):
+    def __init__(self) -> None:
+        super().__init__("This name is in use.", path="input.name")

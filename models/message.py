@@ -1,0 +1,89 @@
+"""Messages, to and from the customer, and the private notes between them."""
+
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from tortoise import fields
+
+from models.base import Record, reference
+from models.contact import EXTERNAL_ID_LENGTH_MAX
+from models.database import Transaction
+from models.errors import BadUserInput
+
+TEXT_BYTES_MAX = 64 * 1024
+
+
+class Direction(StrEnum):
+    """Which way a message went; a note goes nowhere."""
+
+    INBOUND = "INBOUND"
+    OUTBOUND = "OUTBOUND"
+    NOTE = "NOTE"
+
+
+class Message(Record):
+    """One thing that was said in a conversation; immutable."""
+
+    conversation = reference("models.Conversation")
+    conversation_id: UUID
+    # The account that carried it: carriers number their messages per account.
+    channel = reference("models.Channel")
+    channel_id: UUID
+    direction = fields.CharEnumField(Direction, max_length=16)
+    author_agent = reference("models.Agent", null=True)
+    author_agent_id: UUID | None
+    external_id = fields.CharField(max_length=EXTERNAL_ID_LENGTH_MAX, null=True)
+    text = fields.TextField()
+
+    class Meta:
+        table = "messages"
+
+
+def require_text(text: str) -> None:
+    """Raise BadUserInput unless the text can be stored and says something."""
+    if not text.strip():
+        raise BadUserInput("The text is empty.", path="input.text")
+    if len(text.encode()) > TEXT_BYTES_MAX:
+        raise BadUserInput(
+            f"The text is longer than {TEXT_BYTES_MAX} bytes of UTF-8.", path="input.text"
+        )
+
+
+async def append(
+    transaction: Transaction,
+    *,
+    workspace_id: UUID,
+    conversation_id: UUID,
+    channel_id: UUID,
+    direction: Direction,
+    text: str,
+    author_agent_id: UUID | None = None,
+    external_id: str | None = None,
+) -> UUID:
+    """Add to a conversation whose lock the caller holds; activity restarts its idle time.
+
+    Notes are activity, but never the last message that a list shows to agents.
+    """
+    message_id = uuid4()
+    await transaction.execute(
+        """
+        WITH message AS (
+            INSERT INTO messages (id, workspace_id, conversation_id, direction, text,
+                                  author_agent_id, external_id, channel_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        )
+        UPDATE conversations
+        SET last_activity_at = relevo_now(), version = version + 1,
+            last_message_id = CASE WHEN $4 = 'NOTE' THEN last_message_id ELSE $1 END
+        WHERE id = $3
+        """,
+        message_id,
+        workspace_id,
+        conversation_id,
+        direction.value,
+        text,
+        author_agent_id,
+        external_id,
+        channel_id,
+    )
+    return message_id

@@ -1,0 +1,140 @@
+"""Live delivery: one reader and one bounded ring per workspace and process.
+
+Subscribers hold only a position. One that is older than the ring reads from PostgreSQL; nothing
+per subscriber can grow.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import structlog
+
+from models import log as event_log
+from models.log import Event
+
+RING_SIZE_MAX = 2_048
+LOOK_SECONDS = 1.0
+RETRY_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class Ring:
+    """The newest events of one workspace, and those who wait for the next."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.followers = 0
+        self._events: deque[Event] = deque(maxlen=RING_SIZE_MAX)
+        self._grown = asyncio.Event()
+
+    def add(self, event: Event) -> None:
+        if event.seq <= self.last:
+            return
+        if event.seq != self.last + 1:
+            raise RuntimeError(f"The log has a hole: {event.seq} follows {self.last}.")
+        self._events.append(event)
+        self.last = event.seq
+
+    def wake(self) -> None:
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+    async def grown(self, after: int) -> None:
+        while self.last <= after:
+            await self._grown.wait()
+
+    def since(self, after: int) -> list[Event] | None:
+        """What follows a number, or None when the ring begins later than that."""
+        if not self._events or self._events[0].seq > after + 1:
+            return None
+        start = after + 1 - self._events[0].seq
+        return [self._events[index] for index in range(start, len(self._events))]
+
+
+class Reader:
+    """Reads the logs of all workspaces that somebody follows here, in one statement a look."""
+
+    def __init__(self) -> None:
+        self._rings: dict[UUID, Ring] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._read_always())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self, workspace_id: UUID | None) -> None:
+        """A hint that a log may have grown; without one it shows within a second."""
+        if workspace_id is None or workspace_id in self._rings:
+            self._wake.set()
+
+    async def follow(
+        self, workspace_id: UUID, *, after: int, head: int
+    ) -> AsyncIterator[list[Event]]:
+        """Every event after a number, in order, in batches, for ever.
+
+        `head` is where the log stood when `after` was checked: a new ring begins there, so that a
+        subscriber far behind holds up nobody but itself.
+        """
+        with self._joined(workspace_id, head) as ring:
+            while True:
+                await ring.grown(after)
+                batch = ring.since(after)
+                if batch is None:
+                    batch = await event_log.read(workspace_id, after)
+                if batch:
+                    after = batch[-1].seq
+                    yield batch
+
+    @contextmanager
+    def _joined(self, workspace_id: UUID, head: int) -> Iterator[Ring]:
+        ring = self._rings.setdefault(workspace_id, Ring(head))
+        ring.followers += 1
+        self._wake.set()
+        try:
+            yield ring
+        finally:
+            ring.followers -= 1
+            if ring.followers == 0:
+                self._rings.pop(workspace_id, None)
+
+    async def _read_always(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._rings:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            after = {workspace_id: ring.last for workspace_id, ring in self._rings.items()}
+            events = await event_log.read_all(after)
+        except Exception as error:  # noqa: BLE001 - the database may be away; its readers wait
+            log.warning("log not readable", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+            self._wake.set()
+            return
+        self._hand_out(events)
+        if len(events) >= event_log.READ_SIZE_MAX:
+            self._wake.set()
+
+    def _hand_out(self, events: list[Event]) -> None:
+        grown = set()
+        for event in events:
+            if ring := self._rings.get(event.workspace_id):
+                ring.add(event)
+                grown.add(ring)
+        for ring in grown:
+            ring.wake()

@@ -1,0 +1,178 @@
+"""Teams: sales groups in a tree, support departments with priority, and the two Todos."""
+
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.queryset import QuerySet
+
+from models import event, queue
+from models.access import Actor, Right
+from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference
+from models.database import fetch, fetchval, tx
+from models.decision import Distribution
+from models.errors import (
+    AgentInactive,
+    AlreadyMember,
+    NotFound,
+    NotMember,
+    PriorityOutOfRange,
+    TargetNotAllowed,
+    TeamTooDeep,
+)
+
+TREE_DEPTH_MAX = 10
+PRIORITY_MAX = 10
+
+
+class Team(Record):
+    """A sales group, a support department, or the Todos of a line."""
+
+    line = fields.CharEnumField(Line, max_length=16)
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    is_todos = fields.BooleanField(default=False)
+    is_active = fields.BooleanField(default=True)
+    parent = reference("models.Team", null=True)
+    parent_id: UUID | None
+    priority = fields.SmallIntField(default=0)
+    distribution = fields.CharEnumField(Distribution, max_length=16, default=Distribution.MANUAL)
+    online_only = fields.BooleanField(default=True)
+    max_open = fields.IntField(null=True)
+    idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
+    # The position, in the order of members, of whoever round robin served last.
+    round_robin_position = fields.IntField(default=0)
+
+    class Meta:
+        table = "teams"
+
+    @classmethod
+    async def add(
+        cls, *, by: Actor, line: Line, name: str, parent: "Team | None" = None, priority: int = 0
+    ) -> "Team":
+        """Create a group or a department; raises TargetNotAllowed, TeamTooDeep,
+        PriorityOutOfRange.
+        """
+        by.require(Right.CONFIGURE)
+        if not 0 <= priority <= PRIORITY_MAX or (line is Line.SALES and priority):
+            raise PriorityOutOfRange
+        if parent is not None and (Line.SUPPORT in (line, parent.line) or parent.is_todos):
+            raise TargetNotAllowed("Only a sales group has a parent, and it is another group.")
+        async with tx():
+            if parent is not None and await parent.depth() >= TREE_DEPTH_MAX:
+                raise TeamTooDeep(depth_max=TREE_DEPTH_MAX)
+            team = await cls.create(
+                workspace_id=by.workspace_id,
+                line=line,
+                name=name,
+                parent_id=parent.id if parent else None,
+                priority=priority,
+            )
+            event.record(event.Kind.TEAM_CREATED, by=by, to_team_id=team.id)
+        return team
+
+    @classmethod
+    def visible_to(cls, actor: Actor) -> QuerySet["Team"]:
+        """Every role reads the teams of its workspace; an integration needs the scope."""
+        if not actor.may(Right.READ_SETTINGS) and not actor.may(Right.SEE_ALL):
+            return cls.filter(id__in=[])
+        return cls.filter(workspace_id=actor.workspace_id)
+
+    @classmethod
+    async def seen_by_agent(cls, workspace_id: UUID, agent_id: UUID) -> list[UUID]:
+        """The teams whose conversations an agent sees: its own, the groups below, the Todos."""
+        rows = await fetch(
+            """
+            WITH RECURSIVE seen AS (
+                SELECT t.id, 1 AS depth FROM teams t
+                WHERE t.workspace_id = $1 AND (t.is_todos OR EXISTS (
+                    SELECT FROM memberships m WHERE m.team_id = t.id AND m.agent_id = $2))
+                UNION
+                SELECT t.id, s.depth + 1 FROM teams t JOIN seen s ON t.parent_id = s.id
+                WHERE t.workspace_id = $1 AND s.depth < $3
+            )
+            SELECT DISTINCT id FROM seen
+            """,
+            workspace_id,
+            agent_id,
+            TREE_DEPTH_MAX,
+        )
+        return [row["id"] for row in rows]
+
+    @classmethod
+    async def todos(cls, workspace_id: UUID, line: Line) -> "Team":
+        return await cls.get(workspace_id=workspace_id, line=line, is_todos=True)
+
+    async def depth(self) -> int:
+        """How many groups there are from the root down to this one."""
+        depth: int = await fetchval(
+            """
+            WITH RECURSIVE up AS (
+                SELECT parent_id, 1 AS depth FROM teams WHERE id = $1
+                UNION ALL
+                SELECT t.parent_id, up.depth + 1 FROM teams t JOIN up ON t.id = up.parent_id
+                WHERE up.depth <= $2
+            )
+            SELECT max(depth) FROM up
+            """,
+            self.id,
+            TREE_DEPTH_MAX,
+        )
+        return depth
+
+    @property
+    def distributes(self) -> bool:
+        return self.distribution is not Distribution.MANUAL
+
+
+class Membership(Record):
+    """An agent's place in the order of a team's members."""
+
+    team = reference("models.Team")
+    team_id: UUID
+    agent = reference("models.Agent")
+    agent_id: UUID
+    position = fields.IntField()
+
+    class Meta:
+        table = "memberships"
+
+    @classmethod
+    async def add(cls, *, by: Actor, team: Team, agent_id: UUID) -> "Membership":
+        """Append an agent to a team's order; raises AlreadyMember, AgentInactive, NotFound."""
+        by.require(Right.CONFIGURE)
+        async with tx() as transaction:
+            # The team's lock keeps the positions apart when two agents join at once.
+            await transaction.execute("SELECT FROM teams WHERE id = $1 FOR NO KEY UPDATE", team.id)
+            active = await transaction.fetchval(
+                "SELECT is_active FROM agents WHERE id = $1 AND workspace_id = $2",
+                agent_id,
+                by.workspace_id,
+            )
+            if active is None:
+                raise NotFound("agent", path="input.agentId")
+            if not active:
+                raise AgentInactive(agent_id=agent_id)
+            if await cls.exists(team_id=team.id, agent_id=agent_id):
+                raise AlreadyMember
+            last = await transaction.fetchval(
+                "SELECT coalesce(max(position), 0) FROM memberships WHERE team_id = $1", team.id
+            )
+            membership = await cls.create(
+                workspace_id=by.workspace_id,
+                team_id=team.id,
+                agent_id=agent_id,
+                position=last + 1,
+            )
+            event.record(event.Kind.MEMBER_ADDED, by=by, to_team_id=team.id, to_agent_id=agent_id)
+            queue.follow(transaction, teams=[team.id])
+        return membership
+
+    @classmethod
+    async def remove(cls, *, by: Actor, team: Team, agent_id: UUID) -> None:
+        """Take an agent out of a team; the conversations it holds stay with it."""
+        by.require(Right.CONFIGURE)
+        async with tx():
+            if not await cls.filter(team_id=team.id, agent_id=agent_id).delete():
+                raise NotMember
+            event.record(
+                event.Kind.MEMBER_REMOVED, by=by, from_team_id=team.id, from_agent_id=agent_id
+            )

@@ -1,0 +1,196 @@
+"""Bearer tokens: opaque, stored as a hash, scoped, expiring, revocable; and signing in."""
+
+import asyncio
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+import orjson
+from tortoise import fields
+
+from models import event
+from models.access import SCOPES, Actor, ActorKind, Right, Role
+from models.agent import Agent
+from models.base import NAME_LENGTH_MAX, Record, reference
+from models.database import Row, fetch, fetchrow, fetchval, tx
+from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
+
+SESSION_DAYS = 14
+TOKEN_BYTES = 32
+PREFIX = "rlv_"
+
+
+class TokenKind(StrEnum):
+    """What a token stands for: a person's session or a script."""
+
+    SESSION = "SESSION"
+    INTEGRATION = "INTEGRATION"
+
+
+class Token(Record):
+    """A bearer token, known by its SHA-256 only: whoever reads the table cannot sign in."""
+
+    kind = fields.CharEnumField(TokenKind, max_length=16)
+    agent = reference("models.Agent", null=True)
+    agent_id: UUID | None
+    name = fields.CharField(max_length=NAME_LENGTH_MAX)
+    scopes: list[str] = fields.JSONField(default=list)
+    digest = fields.BinaryField()
+    expires_at: datetime | None = fields.DatetimeField(null=True)
+    revoked_at: datetime | None = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "tokens"
+
+    @classmethod
+    async def issue(
+        cls, *, by: Actor, name: str, scopes: tuple[str, ...], expires_days: int | None = None
+    ) -> tuple["Token", str]:
+        """A token for an integration, and its secret, which nobody can read again."""
+        by.require(Right.CONFIGURE)
+        unknown = sorted(set(scopes) - set(SCOPES))
+        if unknown:
+            raise BadUserInput(f"Unknown scopes: {', '.join(unknown)}.", path="input.scopes")
+        return await cls._issue(
+            by=by,
+            kind=TokenKind.INTEGRATION,
+            name=name,
+            scopes=list(scopes),
+            lifetime=None if expires_days is None else timedelta(days=expires_days),
+        )
+
+    @classmethod
+    async def _issue(
+        cls,
+        *,
+        by: Actor,
+        kind: TokenKind,
+        name: str,
+        scopes: list[str],
+        lifetime: timedelta | None,
+        agent_id: UUID | None = None,
+    ) -> tuple["Token", str]:
+        secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+        async with tx():
+            now: datetime = await fetchval("SELECT relevo_now()")
+            token = await cls.create(
+                workspace_id=by.workspace_id,
+                kind=kind,
+                agent_id=agent_id,
+                name=name,
+                scopes=scopes,
+                digest=_digest(secret),
+                expires_at=now + lifetime if lifetime else None,
+            )
+            event.record(
+                event.Kind.TOKEN_CREATED, by=by, to_agent_id=agent_id, token=token.id, of=kind
+            )
+        return token, secret
+
+    @classmethod
+    async def revoke(cls, id: UUID, *, by: Actor) -> None:
+        """End a token at once; one's own always, others' with the right to configure."""
+        if id != by.token_id:
+            by.require(Right.CONFIGURE)
+        revoked = await fetch(
+            """
+            WITH revoked AS (
+                UPDATE tokens SET revoked_at = relevo_now()
+                WHERE id = $1 AND workspace_id = $2 AND revoked_at IS NULL RETURNING agent_id
+            )
+            SELECT agent_id FROM revoked
+            """,
+            id,
+            by.workspace_id,
+        )
+        if not revoked and not await cls.exists(id=id, workspace_id=by.workspace_id):
+            raise NotFound("token", path="input.tokenId")
+        if revoked:
+            event.record(
+                event.Kind.TOKEN_REVOKED, by=by, to_agent_id=revoked[0]["agent_id"], token=id
+            )
+
+
+async def sign_in(email: str, password: str) -> tuple[Agent, str, datetime | None]:
+    """A session for an agent: the agent, the bearer token, when it ends.
+
+    Raises InvalidCredentials, the same and after the same work for a wrong password, an unknown
+    address and an agent that is not active.
+    """
+    agent = await Agent.filter(email=email.strip().lower()).first()
+    known = agent or Agent.nobody()
+    fits = await asyncio.to_thread(known.accepts_password, password)
+    if agent is None or not fits or not agent.is_active:
+        raise InvalidCredentials
+    by = Actor(ActorKind.AGENT, agent.workspace_id, agent.id, agent.role)
+    token, secret = await Token._issue(  # noqa: SLF001 - this module's own
+        by=by,
+        kind=TokenKind.SESSION,
+        name="Session",
+        scopes=[],
+        lifetime=timedelta(days=SESSION_DAYS),
+        agent_id=agent.id,
+    )
+    return agent, secret, token.expires_at
+
+
+async def actor_of(secret: str) -> tuple[Actor, datetime | None]:
+    """Who a bearer token stands for, and until when; raises Unauthenticated."""
+    row = await fetchrow(f"{_LIVE} AND t.digest = $1", _digest(secret))
+    if row is None:
+        raise Unauthenticated
+    return _actor(row), row["expires_at"]
+
+
+async def actor_of_token(id: UUID) -> Actor:
+    """Who a token stands for, with the rights of this moment; raises Unauthenticated."""
+    row = await fetchrow(f"{_LIVE} AND t.id = $1", id)
+    if row is None:
+        raise Unauthenticated
+    return _actor(row)
+
+
+_LIVE = """
+    SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role
+    FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id
+    WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > relevo_now())
+      AND (t.agent_id IS NULL OR a.is_active)
+"""
+
+
+def _actor(row: Row) -> Actor:
+    if row["kind"] == TokenKind.SESSION:
+        role = Role(row["role"])
+        return Actor(
+            ActorKind.AGENT, row["workspace_id"], row["agent_id"], role, token_id=row["id"]
+        )
+    return Actor(
+        ActorKind.INTEGRATION,
+        row["workspace_id"],
+        row["id"],
+        Role.INTEGRATION,
+        scopes=frozenset(orjson.loads(row["scopes"])),
+        token_id=row["id"],
+    )
+
+
+async def issue_by_name(
+    workspace: str, *, name: str, scopes: tuple[str, ...], expires_days: int | None = None
+) -> str:
+    """An integration's secret for the operator of the installation; raises NotFound."""
+    workspace_id = await fetchval(
+        "SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1", workspace
+    )
+    if workspace_id is None:
+        raise NotFound(f"workspace as {workspace!r}")
+    _, secret = await Token.issue(
+        by=Actor.system(workspace_id), name=name, scopes=scopes or SCOPES, expires_days=expires_days
+    )
+    return secret
+
+
+def _digest(secret: str) -> bytes:
+    # A fast hash is enough: the secret has 256 random bits.
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,207 @@
+"""An in-memory workspace behind the part of the public API that a replay uses."""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from graphql import build_schema, graphql
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+TOKEN = "a-token"
+SCHEMA = build_schema(
+    """
+    enum AgentAvailability { ONLINE AWAY OFFLINE }
+    type Channel { id: ID! name: String! kind: String! status: String! }
+    type Agent { id: ID! name: String! role: String! availability: String! isConnected: Boolean! }
+    type Named { id: ID! name: String! }
+    type LoggedEvent { seq: Int! }
+    type OtherEvent { id: ID! }
+    union Event = LoggedEvent | OtherEvent
+    type Channels { nodes: [Channel!]! }
+    type Agents { nodes: [Agent!]! }
+    type Nameds { nodes: [Named!]! }
+    type Events { nodes: [Event!]! }
+    type UserError { code: String! message: String! path: [String!] }
+    type Message { id: ID! }
+    type Conversation { id: ID! status: String! assignee: Agent queue: Named }
+    type Closure { id: ID! }
+    input ContactInput { externalId: String! name: String }
+    input MessageReceiveInput {
+        channelId: ID! externalId: String! contact: ContactInput! text: String!
+        idempotencyKey: String
+    }
+    input MessageSendInput {
+        conversationId: ID! text: String! onBehalfOf: ID idempotencyKey: String
+    }
+    input ConversationCloseInput {
+        conversationId: ID! closingReasonId: ID summary: String onBehalfOf: ID
+        idempotencyKey: String
+    }
+    input PresenceBeatInput { agentId: ID device: String! idempotencyKey: String }
+    input AgentSetAvailabilityInput {
+        agentId: ID availability: AgentAvailability acceptsNew: Boolean idempotencyKey: String
+    }
+    type MessageReceivePayload {
+        duplicate: Boolean opened: Boolean message: Message conversation: Conversation
+        userErrors: [UserError!]!
+    }
+    type MessageSendPayload {
+        message: Message conversation: Conversation userErrors: [UserError!]!
+    }
+    type ConversationClosePayload {
+        conversation: Conversation closure: Closure userErrors: [UserError!]!
+    }
+    type AgentPayload { agent: Agent userErrors: [UserError!]! }
+    type Query {
+        channels(first: Int): Channels
+        agents(first: Int): Agents
+        closingReasons(first: Int): Nameds
+        events(first: Int, last: Int): Events
+        conversation(id: ID!): Conversation
+    }
+    type Mutation {
+        messageReceive(input: MessageReceiveInput!): MessageReceivePayload
+        messageSend(input: MessageSendInput!): MessageSendPayload
+        conversationClose(input: ConversationCloseInput!): ConversationClosePayload
+        presenceBeat(input: PresenceBeatInput!): AgentPayload
+        agentSetAvailability(input: AgentSetAvailabilityInput!): AgentPayload
+    }
+    """
+)
+
+_random = random.Random(7)  # noqa: S311 - repeatable on purpose, and no secret
+Fields = dict[str, Any]
+
+
+@dataclass
+class FakeWorkspace:
+    """One agent takes everything while there is room; `fault` may spoil an answer.
+
+    `fault` gets the mutation's input and returns the response that replaces the answer, which the
+    client then never sees although the work is done.
+    """
+
+    room: bool = True
+    fault: Callable[[Fields], Response | None] = lambda _: None
+    refuse: str | None = None
+    channels: list[Fields] = field(default_factory=list)
+    inputs: list[Fields] = field(default_factory=list)
+    conversations: dict[str, Fields] = field(default_factory=dict)
+    received: dict[tuple[str, str], str] = field(default_factory=dict)
+    answers: dict[str, Fields] = field(default_factory=dict)
+    transcript: list[tuple[str, str]] = field(default_factory=list)
+    beaten: asyncio.Event = field(default_factory=asyncio.Event)
+    agent: Fields = field(
+        default_factory=lambda: {
+            "id": "ana",
+            "name": "Ana",
+            "role": "AGENT",
+            "availability": "OFFLINE",
+            "isConnected": False,
+        }
+    )
+
+    async def answer(self, request: Request) -> Response:
+        if request.headers["authorization"] != f"Bearer {TOKEN}":
+            return JSONResponse({"errors": [{"message": "Who?"}]}, status_code=401)
+        asked = await request.json()
+        # The event loop may run other requests in between, as a database would let it.
+        for _ in range(_random.randrange(5)):
+            await asyncio.sleep(0)
+        known = len(self.inputs)
+        result = await graphql(
+            SCHEMA, asked["query"], root_value=self._root(), variable_values=asked["variables"]
+        )
+        new_inputs = self.inputs[known:]
+        spoiled = self.fault(new_inputs[0]) if new_inputs else None
+        return spoiled or JSONResponse(result.formatted)
+
+    def _root(self) -> dict[str, Any]:
+        admin = self.agent | {"id": "root", "name": "Root", "role": "ADMIN"}
+        newest = {"__typename": "LoggedEvent", "seq": 10 + len(self.transcript)}
+        return {
+            "channels": {"nodes": self.channels},
+            "agents": {"nodes": [self.agent, admin]},
+            "closingReasons": {"nodes": [{"id": "solved", "name": "Solved"}]},
+            "events": {"nodes": [newest]},
+            "conversation": lambda _info, **wanted: self.conversations[wanted["id"]],
+            "messageReceive": self._once(self._receive),
+            "messageSend": self._once(self._send),
+            "conversationClose": self._once(self._close),
+            "presenceBeat": self._once(self._beat),
+            "agentSetAvailability": self._once(self._set_availability),
+        }
+
+    def _once(self, work: Callable[[Fields], Fields]) -> Callable[[Any, Fields], Fields]:
+        def resolve(_info: Any, input: Fields) -> Fields:
+            self.inputs.append(input)
+            key = input["idempotencyKey"]
+            if key not in self.answers:
+                self.answers[key] = {"userErrors": []} | work(input)
+            return self.answers[key]
+
+        return resolve
+
+    def _receive(self, input: Fields) -> Fields:
+        if input["text"] == self.refuse:
+            return {"userErrors": [{"code": "CONTACT_BLOCKED", "message": "No."}]}
+        external, contact = input["externalId"], input["contact"]["externalId"]
+        name = f"{contact}@{input['channelId']}"
+        duplicate = (input["channelId"], external) in self.received
+        if duplicate:
+            name = self.received[input["channelId"], external]
+            return {"duplicate": True, "opened": False, "conversation": self.conversations[name]}
+        self.received[input["channelId"], external] = name
+        self.transcript.append((name, input["text"]))
+        opened = self.conversations.get(name, {"status": "CLOSED"})["status"] == "CLOSED"
+        if opened:
+            self.conversations[name] = self._opened(name)
+        return {"duplicate": False, "opened": opened, "conversation": self.conversations[name]}
+
+    def _opened(self, name: str) -> Fields:
+        if self.room:
+            return {"id": name, "status": "ASSIGNED", "assignee": self.agent, "queue": None}
+        queue = {"id": "todos", "name": "Todos [sales]"}
+        return {"id": name, "status": "QUEUED", "assignee": None, "queue": queue}
+
+    def _send(self, input: Fields) -> Fields:
+        conversation = self.conversations[input["conversationId"]]
+        if conversation["status"] == "CLOSED":
+            return {"userErrors": [{"code": "CONVERSATION_CLOSED", "message": "It is closed."}]}
+        self.transcript.append((conversation["id"], input["text"]))
+        return {"conversation": dict(conversation)}
+
+    def _close(self, input: Fields) -> Fields:
+        conversation = self.conversations[input["conversationId"]]
+        conversation |= {"status": "CLOSED", "assignee": None}
+        return {"conversation": dict(conversation)}
+
+    def _beat(self, input: Fields) -> Fields:
+        self.agent["isConnected"] = True
+        self.beaten.set()
+        return {"agent": self.agent}
+
+    def _set_availability(self, input: Fields) -> Fields:
+        self.agent["availability"] = input["availability"]
+        return {"agent": self.agent}
+
+
+@asynccontextmanager
+async def serving(workspace: FakeWorkspace) -> AsyncIterator[str]:
+    """The address of a server for the workspace, on a free port of the loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        # It listens already: whoever connects before uvicorn is up waits in the backlog.
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        await running

@@ -19,9 +19,6 @@ Result = TypeVar("Result")
 
 EXIT_UNUSABLE = 2
 EXIT_NOT_STARTED = 3
-FRAME_BYTES_MAX = 131_072
-PING_INTERVAL_SECONDS = 30
-PING_TIMEOUT_SECONDS = 120
 GRACE_SECONDS = 8  # less than the 10 s after which `relevo up` and most platforms kill
 
 app = typer.Typer(
@@ -66,10 +63,11 @@ def up(
 def serve(*, host: Host = None, port: Port = None) -> None:
     """Run a web process on the servers of DATABASE_URL and REDIS_URL."""
     import uvicorn
-    from models.migration import require_current
 
     from api.app import create_app
+    from api.socket_protocol import SOCKET_OPTIONS
     from api.up import listen, one_line
+    from models.migration import require_current
 
     settings = _with_servers(_settings(host=host, port=port))
     with one_line(_database_url(settings)):
@@ -79,11 +77,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
         create_app(settings),
         loop="uvloop",
         http="httptools",
-        ws="api.sockets:SocketProtocol",
-        ws_max_size=FRAME_BYTES_MAX,
-        ws_per_message_deflate=False,  # 39 KiB a socket
-        ws_ping_interval=PING_INTERVAL_SECONDS,
-        ws_ping_timeout=PING_TIMEOUT_SECONDS,
+        **SOCKET_OPTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         access_log=False,
         lifespan="on",
@@ -110,9 +104,8 @@ def work() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema; safe to run from several machines at once."""
-    from models.migration import upgrade
-
     from api.up import one_line
+    from models.migration import upgrade
 
     url = _database_url(_with_servers(_settings()))
     with one_line(url):
@@ -250,14 +243,14 @@ def _in_database(work: Callable[[], Awaitable[Result]]) -> Result:
     url = _database_url(_with_servers(_settings()))
 
     async def run() -> Result:
-        with one_line(url):
-            await database.connect(url, pool_max=2)
+        await database.connect(url, pool_max=2)
         try:
             return await work()
         finally:
             await database.close()
 
-    return asyncio.run(run())
+    with one_line(url):
+        return asyncio.run(run())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ PROBE_TIMEOUT_SECONDS = 2.0
 BACKLOG = 2048
 PAUSE_SECONDS_MIN = 0.25
 PAUSE_SECONDS_MAX = 10.0
+SOON_SECONDS = 30.0
 HOPELESS_ENDS = 3
 HOPELESS_SECONDS = 10.0
 FIRST_QUERY = '{"query": "{ workspace { name } }"}'
@@ -82,13 +83,13 @@ class _Watch:
 
     child: Child
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=HOPELESS_ENDS))
-    pauses: int = 0
+    pause: float = PAUSE_SECONDS_MIN
     restart_at: float | None = None
 
     def look(self, now: float, report: Callable[[str], None]) -> None:
         """Notice that it ended, and start it again once its pause is over."""
         if self.restart_at is None and (code := self.child.ended()) is not None:
-            pause = self._pause(now)
+            pause = self._next_pause(now)
             self.restart_at = now + pause
             report(
                 f"{self.child.name} ended (exit code {code}), starting it again in "
@@ -101,12 +102,12 @@ class _Watch:
     def is_hopeless(self, now: float) -> bool:
         return len(self.ends) == HOPELESS_ENDS and now - self.ends[0] < HOPELESS_SECONDS
 
-    def _pause(self, now: float) -> float:
+    def _next_pause(self, now: float) -> float:
         """Doubles with each end that follows soon upon the one before."""
-        recent = self.ends and now - self.ends[-1] < 3 * PAUSE_SECONDS_MAX
-        self.pauses = self.pauses + 1 if recent else 0
+        recent = self.ends and now - self.ends[-1] < SOON_SECONDS
+        self.pause = min(2 * self.pause, PAUSE_SECONDS_MAX) if recent else PAUSE_SECONDS_MIN
         self.ends.append(now)
-        return min(PAUSE_SECONDS_MIN * 2**self.pauses, PAUSE_SECONDS_MAX)
+        return self.pause
 
 
 def supervise(
@@ -212,13 +213,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def one_line(database_url: str) -> Iterator[None]:
-    """Turns what a person can repair about a database into Unusable."""
+    """Turns what a person can repair about a database, or asked of it wrongly, into Unusable."""
     import asyncpg
+
+    from models.errors import DomainError
     from models.migration import SchemaBehind, SchemaNewer
 
     try:
         yield
-    except (SchemaBehind, SchemaNewer) as error:
+    except (DomainError, SchemaBehind, SchemaNewer) as error:
         raise Unusable(str(error)) from error
     except (
         OSError,

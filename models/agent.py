@@ -163,6 +163,8 @@ class Agent(Record):
         _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
+            # A lease that ran out has kept work away, even if nobody has looked since.
+            lapsed = await transaction.fetchval(f"SELECT {_SILENT} FROM agents a WHERE id = $1", id)  # noqa: S608
             await transaction.execute(
                 """
                 INSERT INTO presence_leases (workspace_id, agent_id, device, expires_at)
@@ -174,12 +176,12 @@ class Agent(Record):
                 device,
                 LEASE_SECONDS,
             )
-            if agent.is_connected:
-                return
-            agent.is_connected = True
-            await agent.save(update_fields=["is_connected"])
-            event.record(event.Kind.AGENT_CONNECTED, by=by, to_agent_id=id)
-            queue.follow(transaction, agents=[id])
+            if lapsed:
+                queue.follow(transaction, agents=[id])
+            if not agent.is_connected:
+                agent.is_connected = True
+                await agent.save(update_fields=["is_connected"])
+                event.record(event.Kind.AGENT_CONNECTED, by=by, to_agent_id=id)
 
 
 async def lapse_presence(batch_size: int) -> int:

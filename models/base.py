@@ -1,4 +1,4 @@
-"""What every record has: an id that is unique everywhere, its workspace, and the database's clock."""
+"""What every record has: an id unique everywhere, its workspace, and the database's clock."""
 
 from enum import IntEnum, StrEnum
 from typing import Any

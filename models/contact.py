@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from tortoise import fields
-from tortoise.expressions import Q, RawSQL
+from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
 from models import event
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, Record, reference
 from models.database import Transaction
+from models.team import Team
 
 EXTERNAL_ID_LENGTH_MAX = 200
 PHONE_LENGTH_MAX = 40
@@ -28,22 +29,26 @@ class Contact(Record):
         table = "contacts"
 
     @classmethod
-    def visible_to(cls, actor: Actor) -> QuerySet["Contact"]:
-        """Those who may read contacts see all; an agent those it has an open conversation with."""
+    async def visible_to(cls, actor: Actor) -> QuerySet["Contact"]:
+        """Those who may read contacts see all; an agent those of the conversations it sees."""
         within = cls.filter(workspace_id=actor.workspace_id)
         if actor.may(Right.READ_CONTACTS) or actor.may(Right.SEE_ALL):
             return within
         if actor.agent_id is None:
             return cls.filter(id__in=[])
-        return within.filter(Q(id__in=_contacts_of(actor.agent_id)))
+        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
+        return within.annotate(
+            is_seen=RawSQL(
+                f"""EXISTS (SELECT FROM conversations c WHERE c.contact_id = "contacts"."id"
+                    AND (c.assignee_id = {_literal(actor.agent_id)}
+                         OR c.team_id IN ({", ".join(map(_literal, teams))})))"""
+            )
+        ).filter(is_seen=True)
 
 
-def _contacts_of(agent_id: UUID) -> RawSQL:
-    return RawSQL(
-        f"""(SELECT contact_id FROM conversations WHERE assignee_id = '{agent_id}'
-             UNION SELECT c.contact_id FROM assignments a
-             JOIN conversations c ON c.id = a.conversation_id WHERE a.agent_id = '{agent_id}')"""  # noqa: S608 - a UUID
-    )
+def _literal(id: UUID) -> str:
+    # Tortoise's raw expressions take no parameters; a UUID object can only spell itself.
+    return f"'{UUID(str(id))}'"
 
 
 class ContactIdentity(Record):

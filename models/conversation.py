@@ -5,8 +5,10 @@ each kind by id: inbound or idempotency row; contacts; channels; teams (queues);
 agents; event numbering. What was read before a lock is checked again after it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self
 from uuid import UUID
 
@@ -14,10 +16,9 @@ from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
-from models import assignment, decision, event, message, queue
+from models import event, message, placement
 from models.access import Actor, ActorKind, Right, Role
 from models.agent import Agent
-from models.assignment import Ending, Hold
 from models.base import NOW, Line, Record, reference
 from models.channel import Channel, require_line
 from models.closure import Cause, ClosingReason, Closure
@@ -26,6 +27,7 @@ from models.decision import Availability, Rule, Verdict
 from models.errors import (
     AgentAtCapacity,
     AlreadyAssigned,
+    BadUserInput,
     ClosingReasonRequired,
     ConversationAlreadyOpen,
     ConversationChanged,
@@ -37,7 +39,6 @@ from models.errors import (
     NotFound,
     TargetUnavailable,
     TeamDistributesAutomatically,
-    TeamInactive,
 )
 from models.message import Direction
 from models.team import Team
@@ -124,7 +125,8 @@ class Conversation(Record):
         agent = await Agent.locked(by.agent_id, by=by)
         if agent.load >= agent.capacity:
             raise AgentAtCapacity(agent_id=agent.id, load=agent.load, limit=agent.capacity)
-        await self._hold(agent.id, Rule.PICKED, by=by, kind=event.Kind.CONVERSATION_ASSIGNED)
+        picked = placement.Move(Rule.PICKED, event.Kind.CONVERSATION_ASSIGNED)
+        await placement.hold(self, agent.id, picked, by=by)
 
     async def assign(self, agent_id: UUID, *, by: Actor) -> None:
         """Give the conversation to an agent by hand, whatever its load.
@@ -132,47 +134,53 @@ class Conversation(Record):
         Raises Forbidden, ConversationClosed, AlreadyAssigned, NotFound, AgentInactive.
         """
         by.require(Right.ASSIGN_OTHERS)
-        await self._hand_to(agent_id, Rule.ASSIGNED_BY_HAND, by, event.Kind.CONVERSATION_ASSIGNED)
+        assigned = placement.Move(Rule.ASSIGNED_BY_HAND, event.Kind.CONVERSATION_ASSIGNED)
+        await self._hand_to(agent_id, assigned, by=by)
 
     async def unassign(self, *, by: Actor) -> None:
         """Give the conversation back to its queue, with the waiting time it had."""
-        self._require_workable(by)
+        await self._require_workable(by)
         if self.status is not Status.ASSIGNED:
             raise ConversationNotAssigned(status=self.status)
-        await self._enqueue(
-            await self._queue(), Rule.UNASSIGNED, by=by, kind=event.Kind.CONVERSATION_UNASSIGNED
-        )
+        given_back = placement.Move(Rule.UNASSIGNED, event.Kind.CONVERSATION_UNASSIGNED)
+        await placement.enqueue(self, await self._queue(), given_back, by=by)
 
-    async def transfer_to_agent(self, agent_id: UUID, *, by: Actor) -> None:
-        """Hand over to another agent, whatever its load; the contact's owner stays.
+    @classmethod
+    async def transfer(
+        cls,
+        id: UUID,
+        *,
+        by: Actor,
+        to_agent: UUID | None = None,
+        to_team: UUID | None = None,
+        expected_version: int | None = None,
+    ) -> None:
+        """Hand over to an agent, whatever its load, or to a team: its line, queue, distribution.
 
-        Raises TargetUnavailable unless the workspace allows transfers to whoever is away.
+        The waiting time stays, and so does the contact's owner. Raises NotFound, TargetUnavailable
+        (unless the workspace allows transfers to whoever is away), AgentInactive, TeamInactive,
+        LineNotSupported, AlreadyAssigned, ConversationClosed, BadUserInput.
         """
-        self._require_workable(by)
-        await self._require_available(agent_id)
-        await self._hand_to(agent_id, Rule.TRANSFERRED, by, event.Kind.CONVERSATION_TRANSFERRED)
-
-    async def transfer_to_team(self, team: Team, *, by: Actor) -> None:
-        """Hand over to a team: its line, its queue, its distribution; the waiting time stays.
-
-        The caller has locked the team before the conversation. Raises TeamInactive,
-        LineNotSupported.
-        """
-        self._require_workable(by)
-        self._require_open()
-        if not team.is_active:
-            raise TeamInactive
-        channel = await Channel.get(id=self.channel_id)
-        require_line(channel.kind, team.line)
-        self.line = team.line
-        await self._enqueue(
-            team.id, Rule.TRANSFERRED, by=by, kind=event.Kind.CONVERSATION_TRANSFERRED
-        )
+        if (to_agent is None) == (to_team is None):
+            raise BadUserInput("Hand over to one of both: an agent, or a team.")
+        async with tx():
+            team = await Team.locked(to_team, by=by) if to_team else None
+            found = await cls.locked(id, by=by, expected_version=expected_version)
+            await found._require_workable(by)
+            found._require_open()
+            handed_over = placement.Move(Rule.TRANSFERRED, event.Kind.CONVERSATION_TRANSFERRED)
+            if team is not None:
+                await found._require_line(team.line)
+                found.line = team.line
+                await placement.enqueue(found, team.id, handed_over, by=by)
+            elif to_agent is not None:
+                await found._require_available(to_agent)
+                await found._hand_to(to_agent, handed_over, by=by)
 
     async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
         """Answer the customer; returns the message's id."""
         message.require_text(text)
-        self._require_workable(by)
+        await self._require_workable(by)
         self._require_open()
         return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
 
@@ -183,9 +191,15 @@ class Conversation(Record):
             by.require(Right.WORK_ALL)
         return await self._say(Direction.NOTE, text, by)
 
-    async def receive(self, text: str, *, by: Actor, external_id: str) -> UUID:
-        """Append what the customer wrote; whoever holds the conversation keeps it."""
-        return await self._say(Direction.INBOUND, text, by, external_id=external_id)
+    async def receive(
+        self, text: str, *, by: Actor, external_id: str, opened: bool = False
+    ) -> UUID:
+        """Append what the customer wrote; whoever holds the conversation keeps it.
+
+        What has just been `opened` is nowhere yet, whatever its row says inside the transaction.
+        """
+        places = dict.fromkeys(_PLACES) if opened else {}
+        return await self._say(Direction.INBOUND, text, by, external_id=external_id, places=places)
 
     async def close(
         self,
@@ -199,15 +213,17 @@ class Conversation(Record):
 
         Raises ConversationClosed, ClosingReasonRequired, NotFound, ClosingReasonInactive.
         """
-        self._require_workable(by)
+        await self._require_workable(by)
         self._require_open()
         if reason_id is not None:
             await ClosingReason.usable(reason_id, by=by)
         elif (await Workspace.get(id=self.workspace_id)).closing_reason_required:
             raise ClosingReasonRequired
+        if on_behalf_of is not None:
+            await self._require_stand_in(on_behalf_of, by=by)
         person = by.agent_id or on_behalf_of
         async with tx() as transaction:
-            closed_at = await end(transaction, [self.id])
+            closed_at = await placement.end(transaction, [self.id])
             closure = await Closure.create(
                 workspace_id=self.workspace_id,
                 conversation_id=self.id,
@@ -227,15 +243,30 @@ class Conversation(Record):
                 cause=closure.cause,
                 reason=reason_id,
             )
-            self._freed(transaction)
+            placement.freed(transaction, self)
         return closure
 
-    async def reopen(self, *, by: Actor) -> None:
+    @classmethod
+    async def reopen(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
         """Open a closed conversation again, for who held it if active, else in its queue.
 
-        The caller has locked the contact before the conversation. Raises
-        ConversationAlreadyOpen (naming the other), ConversationNotClosed.
+        Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed.
         """
+        async with tx() as transaction:
+            # Contacts come before conversations, and a burst of messages waits here with us.
+            await transaction.execute(
+                """
+                SELECT FROM contacts WHERE id = (
+                    SELECT contact_id FROM conversations WHERE id = $1 AND workspace_id = $2)
+                FOR NO KEY UPDATE
+                """,
+                id,
+                by.workspace_id,
+            )
+            found = await cls.locked(id, by=by, expected_version=expected_version)
+            await found._reopen(transaction, by=by)
+
+    async def _reopen(self, transaction: Transaction, *, by: Actor) -> None:
         if self.status is not Status.CLOSED:
             raise ConversationNotClosed
         last = await Closure.filter(conversation_id=self.id).order_by("-closed_at").first()
@@ -243,25 +274,23 @@ class Conversation(Record):
         other = await type(self).open_one(self.contact_id, self.channel_id)
         if other is not None:
             raise ConversationAlreadyOpen(conversation_id=other)
-        async with tx() as transaction:
-            await transaction.execute(
-                """
-                UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
-                       queued_at = relevo_now(), last_activity_at = relevo_now()
-                WHERE id = $1
-                """,
-                self.id,
-                await self._queue(),
-            )
-            await self.refresh_from_db()
-            event_kind = event.Kind.CONVERSATION_REOPENED
-            holder = last.agent_id if last else None
-            if holder and await Agent.exists(id=holder, is_active=True):
-                await Agent.locked(holder, by=Actor.system(self.workspace_id))
-                await self._hold(holder, Rule.REOPENED, by=by, kind=event_kind, entering=True)
-                return
-            assert self.team_id is not None  # noqa: S101 - `_queue` found one
-            await self._enqueue(self.team_id, Rule.REOPENED, by=by, kind=event_kind, entering=True)
+        await transaction.execute(
+            """
+            UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
+                   queued_at = relevo_now(), last_activity_at = relevo_now()
+            WHERE id = $1
+            """,
+            self.id,
+            await self._queue(),
+        )
+        await self.refresh_from_db()
+        reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
+        holder = last.agent_id if last else None
+        if holder and await Agent.exists(id=holder, is_active=True):
+            await Agent.locked(holder, by=Actor.system(self.workspace_id))
+            await placement.hold(self, holder, reopened, by=by)
+        else:
+            await placement.enqueue(self, await self._queue(), reopened, by=by)
 
     # -- Predicates and parts
 
@@ -289,13 +318,14 @@ class Conversation(Record):
         if not self.is_open:
             raise ConversationClosed
 
-    def _require_workable(self, by: Actor) -> None:
-        """An agent works what it holds, and what waits for somebody to pick; supervisors all."""
-        if by.may(Right.WORK_ALL):
+    async def _require_workable(self, by: Actor) -> None:
+        """An agent works what it holds, and what it may pick; supervisors all."""
+        if by.may(Right.WORK_ALL) or (by.agent_id and self.assignee_id == by.agent_id):
             return
-        waiting = self.status is Status.QUEUED
-        if by.agent_id is None or (self.assignee_id != by.agent_id and not waiting):
-            raise Forbidden("work a conversation that somebody else holds")
+        if by.agent_id is None or self.status is not Status.QUEUED:
+            raise Forbidden("work a conversation that you do not hold")
+        if (await Team.get(id=self.team_id)).distributes:
+            raise Forbidden("work what waits in a queue that distributes automatically")
 
     def _require_reopenable(self, by: Actor, last: Closure | None) -> None:
         held = last is not None and last.agent_id == by.agent_id
@@ -316,6 +346,10 @@ class Conversation(Record):
         if verdict and not (await Workspace.get(id=self.workspace_id)).transfers_to_unavailable:
             raise TargetUnavailable(verdict=verdict)
 
+    async def _require_line(self, line: Line) -> None:
+        channel = await Channel.get(id=self.channel_id)
+        require_line(channel.kind, line)
+
     async def _queue(self) -> UUID:
         """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
         if self.team_id is not None:
@@ -324,77 +358,15 @@ class Conversation(Record):
         target = channel.target(self.line)
         return target.team_id or (await Team.todos(self.workspace_id, self.line)).id
 
-    async def _hand_to(self, agent_id: UUID, rule: Rule, by: Actor, kind: event.Kind) -> None:
+    async def _hand_to(self, agent_id: UUID, move: placement.Move, *, by: Actor) -> None:
         self._require_open()
         if self.status is Status.ASSIGNED and self.assignee_id == agent_id:
             raise AlreadyAssigned(holder_id=agent_id)
-        for id in sorted({agent_id, self.assignee_id or agent_id}):
+        for id_ in sorted({agent_id, self.assignee_id or agent_id}):
             # Both ends by id, so that two opposite transfers cannot wait for each other.
-            await Agent.filter(id=id).select_for_update(no_key=True).first()
+            await Agent.filter(id=id_).select_for_update(no_key=True).first()
         await Agent.locked(agent_id, by=by)
-        await self._hold(agent_id, rule, by=by, kind=kind)
-
-    async def _hold(
-        self, agent_id: UUID, rule: Rule, *, by: Actor, kind: event.Kind, entering: bool = False
-    ) -> None:
-        async with tx() as transaction:
-            if self.assignee_id is not None:
-                how = Ending.TRANSFERRED if rule is Rule.TRANSFERRED else Ending.REASSIGNED
-                await assignment.end(transaction, [self.id], how)
-            hold = Hold(
-                workspace_id=self.workspace_id,
-                conversation_id=self.id,
-                agent_id=agent_id,
-                team_id=self.team_id,
-                rule=rule,
-                decision=decision.by_hand(rule, agent_id),
-                at=await transaction.fetchval("SELECT relevo_now()"),
-            )
-            await assignment.begin(transaction, [hold])
-            self.record(
-                kind,
-                by=by,
-                from_queue_id=None if entering else self.queue_id,
-                to_queue_id=None,
-                to_agent_id=agent_id,
-                rule=rule,
-                assignment=hold.id,
-            )
-            self._freed(transaction)
-
-    async def _enqueue(
-        self, team_id: UUID, rule: Rule, *, by: Actor, kind: event.Kind, entering: bool = False
-    ) -> None:
-        async with tx() as transaction:
-            await assignment.end(
-                transaction,
-                [self.id],
-                Ending.TRANSFERRED if rule is Rule.TRANSFERRED else Ending.UNASSIGNED,
-            )
-            await transaction.execute(
-                """
-                UPDATE conversations
-                SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
-                    decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
-                    last_activity_at = relevo_now(), version = version + 1
-                WHERE id = $1
-                """,
-                self.id,
-                team_id,
-                self.line.value,
-                f'{{"rule": "{rule}"}}',
-            )
-            self.record(
-                kind,
-                by=by,
-                from_queue_id=None if entering else self.queue_id,
-                to_queue_id=team_id,
-                to_agent_id=None,
-                to_team_id=team_id,
-                rule=rule,
-            )
-            self._freed(transaction)
-            queue.follow(transaction, teams=[team_id])
+        await placement.hold(self, agent_id, move, by=by)
 
     async def _say(
         self,
@@ -404,10 +376,10 @@ class Conversation(Record):
         on_behalf_of: UUID | None = None,
         *,
         external_id: str | None = None,
+        places: Mapping[str, None] = MappingProxyType({}),
     ) -> UUID:
         if on_behalf_of is not None:
-            by.require(Right.WORK_ALL)
-            await self._require_colleague(on_behalf_of)
+            await self._require_stand_in(on_behalf_of, by=by)
         async with tx() as transaction:
             message_id = await message.append(
                 transaction,
@@ -419,17 +391,15 @@ class Conversation(Record):
                 channel_id=self.channel_id,
                 external_id=external_id,
             )
-            self.record(_SAID[direction], by=by, message_id=message_id)
+            self.record(_SAID[direction], by=by, message_id=message_id, **places)
         return message_id
 
-    async def _require_colleague(self, agent_id: UUID) -> None:
+    async def _require_stand_in(self, agent_id: UUID, *, by: Actor) -> None:
+        """Only an integration speaks for an agent: people work elsewhere, and it tells us."""
+        if by.kind is not ActorKind.INTEGRATION:
+            raise Forbidden("act for somebody else")
         if not await Agent.exists(id=agent_id, workspace_id=self.workspace_id):
             raise NotFound("agent", path="input.onBehalfOf")
-
-    def _freed(self, transaction: Transaction) -> None:
-        """Whoever held it has room now."""
-        if self.assignee_id is not None:
-            queue.follow(transaction, agents=[self.assignee_id])
 
     def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:
         """An event with the place it had on both sides, but for what `places` say changed."""
@@ -451,26 +421,9 @@ class Conversation(Record):
         )
 
 
+_PLACES = ("from_queue_id", "to_queue_id", "from_agent_id", "to_agent_id")
 _SAID = {
     Direction.INBOUND: event.Kind.MESSAGE_RECEIVED,
     Direction.OUTBOUND: event.Kind.MESSAGE_SENT,
     Direction.NOTE: event.Kind.NOTE_ADDED,
 }
-
-
-async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
-    """Close locked conversations, set-based: status, queues, assignments and loads."""
-    closed_at: datetime = await transaction.fetchval(
-        """
-        WITH closed AS (
-            UPDATE conversations
-            SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
-                closed_at = relevo_now(), last_activity_at = relevo_now(), version = version + 1
-            WHERE id = ANY($1) RETURNING closed_at
-        )
-        SELECT max(closed_at) FROM closed
-        """,
-        ids,
-    )
-    await assignment.end(transaction, ids, Ending.CLOSED)
-    return closed_at

@@ -20,6 +20,7 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.connection import get_connections
 
+from models.errors import Busy
 from models.settings import Settings
 
 Result = TypeVar("Result")
@@ -38,7 +39,7 @@ BACKOFF_SECONDS = 0.02
 
 # Deadlock, serialization failure, lock not available, cached plan of a changed table.
 _RETRYABLE_STATES = frozenset({"40P01", "40001", "55P03", "0A000"})
-# A lost connection shows in many shapes; a repeated command is safe because commands are idempotent.
+# A lost connection has many shapes; a repeated command is safe, because commands are idempotent.
 _LOST_CONNECTION = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -50,13 +51,6 @@ _LOST_CONNECTION = (
 )
 
 log = structlog.get_logger(__name__)
-
-
-class Busy(Exception):
-    """No connection came free in time; the same command may succeed later."""
-
-    code = "TIMEOUT"
-    retryable = True
 
 
 class Transaction:
@@ -94,7 +88,7 @@ class Transaction:
 
 
 def encode(value: object) -> str:
-    """JSON for a jsonb parameter; asyncpg's UUIDs are a class of their own, which orjson asks for."""
+    """JSON for a jsonb parameter; asyncpg's UUIDs are a class of their own, unknown to orjson."""
     return orjson.dumps(value, default=str).decode()
 
 
@@ -102,9 +96,13 @@ _current: ContextVar[Transaction | None] = ContextVar("relevo_transaction", defa
 _on_commit: list[Callable[[Transaction], Awaitable[object]]] = []
 
 
-def on_commit(hook: Callable[[Transaction], Awaitable[object]]) -> None:
-    """Call `hook` after every commit that numbered events (composition roots only)."""
+def on_commit(hook: Callable[[Transaction], Awaitable[object]]) -> Callable[[], None]:
+    """Call `hook` after every commit that numbered events (composition roots only).
+
+    Returns what ends it.
+    """
     _on_commit.append(hook)
+    return partial(_on_commit.remove, hook)
 
 
 def credentials(database_url: str) -> dict[str, Any]:
@@ -189,7 +187,7 @@ def _client() -> AsyncpgDBClient:
 def _pool() -> "asyncpg.Pool[asyncpg.Record]":
     pool = _client()._pool  # noqa: SLF001 - Tortoise has no public name for its pool
     if pool is None:
-        raise Busy("The database is not connected.")
+        raise Busy
     return pool
 
 
@@ -197,7 +195,7 @@ async def _acquire() -> "Connection":
     try:
         return await _pool().acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
     except TimeoutError as error:
-        raise Busy("The server is busy: try again.") from error
+        raise Busy from error
 
 
 @asynccontextmanager

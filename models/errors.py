@@ -5,6 +5,7 @@
     │   ├── Unauthenticated
     │   ├── Forbidden
     │   ├── BadUserInput
+    │   ├── Busy                    retryable
     │   └── InvalidCursor
     └── RuleViolation               a rule says no: the caller reads it as a userError
         ├── NotFound
@@ -40,7 +41,8 @@ class DomainError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        cls.code = _word_boundary.sub("_", cls.__name__).upper()
+        if "code" not in cls.__dict__:
+            cls.code = _word_boundary.sub("_", cls.__name__).upper()
 
     def __init__(self, message: str, *, path: str | None = None, **facts: Fact) -> None:
         super().__init__(message)
@@ -66,6 +68,14 @@ class Forbidden(RequestError):
 class BadUserInput(RequestError):
     def __init__(self, message: str, *, path: str | None = None) -> None:
         super().__init__(message, path=path)
+
+
+class Busy(RequestError):
+    code = "TIMEOUT"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The server is busy: try again.")
 
 
 class InvalidCursor(RequestError):

@@ -1,9 +1,8 @@
 """Timed closing: conversations in which nothing happened for the period that applies."""
 
-from models import event, queue
+from models import event, placement, queue
 from models.access import Actor
 from models.closure import Cause
-from models.conversation import end
 from models.database import Row, Transaction, tx
 
 # The period of the agent, else of the team, else of the workspace; 0 days is never.
@@ -43,10 +42,11 @@ async def close_idle(batch_size: int) -> int:
 
 
 async def _close(transaction: Transaction, due: list[Row]) -> None:
-    closed_at = await end(transaction, [row["id"] for row in due])
+    closed_at = await placement.end(transaction, [row["id"] for row in due])
     await transaction.execute(
         """
-        INSERT INTO closures (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at)
+        INSERT INTO closures
+            (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at)
         SELECT gen_random_uuid(), * , $5, $6
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
         """,

@@ -62,7 +62,9 @@ async def receive(
             conversation = await _open(
                 transaction, contact_id, channel, line or channel.default_line, by=customer
             )
-        message_id = await conversation.receive(text, by=customer, external_id=external_id)
+        message_id = await conversation.receive(
+            text, by=customer, external_id=external_id, opened=opened
+        )
         if opened:
             await _place(transaction, conversation, channel.target(conversation.line), by=customer)
     return Received(message_id, conversation.id, opened=opened)

@@ -153,3 +153,57 @@ async def read_all(after: dict[UUID, int], limit: int = READ_SIZE_MAX) -> list[E
         limit,
     )
     return [Event.of(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events: all conditions that are set hold."""
+
+    kinds: list[Kind] | None = None
+    conversation_id: UUID | None = None
+    queue_id: UUID | None = None
+    agent_id: UUID | None = None
+
+
+async def page(
+    head: Head,
+    workspace_id: UUID,
+    wanted: Filter,
+    *,
+    size: int,
+    after: str | None = None,
+    before: str | None = None,
+    backward: bool = False,
+) -> list[Event]:
+    """At most `size` events between two cursors, from the start, or from the end if `backward`.
+
+    Raises InvalidCursor for a cursor of another history.
+    """
+    way = "DESC" if backward else "ASC"
+    rows = await fetch(
+        f"""
+        SELECT {COLUMNS} FROM events e
+        WHERE e.workspace_id = $1 AND e.seq > $2 AND e.seq < $3
+          AND ($4::text[] IS NULL OR e.kind = ANY($4))
+          AND ($5::uuid IS NULL OR e.conversation_id = $5)
+          AND ($6::uuid IS NULL OR $6 IN (e.from_queue_id, e.to_queue_id))
+          AND ($7::uuid IS NULL OR $7 IN (e.from_agent_id, e.to_agent_id))
+        ORDER BY e.seq {way} LIMIT $8
+        """,  # noqa: S608 - constants
+        workspace_id,
+        _seq(after, head) if after else 0,
+        _seq(before, head) if before else head.seq + 1,
+        wanted.kinds and [kind.value for kind in wanted.kinds],
+        wanted.conversation_id,
+        wanted.queue_id,
+        wanted.agent_id,
+        size,
+    )
+    return [Event.of(row) for row in rows]
+
+
+def _seq(cursor: str, head: Head) -> int:
+    position = Position.of_cursor(cursor)
+    if position.epoch != head.epoch:
+        raise InvalidCursor
+    return position.seq

@@ -1,5 +1,6 @@
 """Messages, to and from the customer, and the private notes between them."""
 
+import re
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -11,6 +12,8 @@ from models.database import Transaction
 from models.errors import BadUserInput
 
 TEXT_BYTES_MAX = 64 * 1024
+# PostgreSQL's text has no NUL, and UTF-8 no lone surrogate.
+_unstorable = re.compile("[\x00\ud800-\udfff]")
 
 
 class Direction(StrEnum):
@@ -43,6 +46,8 @@ def require_text(text: str) -> None:
     """Raise BadUserInput unless the text can be stored and says something."""
     if not text.strip():
         raise BadUserInput("The text is empty.", path="input.text")
+    if _unstorable.search(text):
+        raise BadUserInput("The text has a NUL or half a character in it.", path="input.text")
     if len(text.encode()) > TEXT_BYTES_MAX:
         raise BadUserInput(
             f"The text is longer than {TEXT_BYTES_MAX} bytes of UTF-8.", path="input.text"

@@ -30,7 +30,7 @@ class SchemaNewer(Exception):
 
     def __init__(self, unknown: list[str]) -> None:
         super().__init__(
-            f"The database was migrated by a newer Relevo (it knows {unknown[-1]}): update this one."
+            f"A newer Relevo migrated the database (it knows {unknown[-1]}): update this one."
         )
 
 

@@ -8,6 +8,7 @@ left out.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -51,9 +52,10 @@ async def drain(*, teams: Iterable[UUID] = (), agents: Iterable[UUID] = ()) -> i
     for _ in range(BATCHES_MAX):
         if not pending:
             break
-        count, exhausted = await retrying(lambda: _drain_once(pending))
+        count, exhausted = await retrying(partial(_drain_once, pending))
         given += count
-        pending = [team_id for team_id in pending if team_id not in exhausted]
+        # Asked again: what a picker held while we waited for it made a batch look like the last.
+        pending = await _waiting_queues([team for team in pending if team not in exhausted], [])
     return given
 
 
@@ -104,21 +106,22 @@ async def distribute(
 
     Higher priority first, then whoever waits longest. `entering` are conversations that came in
     this very transaction: given at once, they never were in the queue. Returns how many were
-    given, and the teams that cannot give more: nobody eligible, or nobody waiting.
+    given, and the teams in which nobody is eligible any more.
     """
     teams = await _lock_teams(transaction, team_ids)
-    waiting = await _lock_waiting(transaction, list(teams))
+    waiting = await _lock_waiting(transaction, teams, entering)
     if not waiting:
-        return 0, set(team_ids)
+        return 0, set()
     facts, now = await _facts(transaction, {row["team_id"] for row in waiting}, teams)
     round_ = _Round(facts, now)
-    for row in sorted(waiting, key=lambda row: _precedence(row, teams)):
-        round_.decide(row)
+    for place, row in enumerate(sorted(waiting, key=lambda row: _precedence(row, teams))):
+        if place < BATCH_SIZE_MAX or row["team_id"] in round_.exhausted:
+            round_.decide(row)
+        else:
+            # It came in behind a whole batch: those who wait between go first.
+            follow(transaction, teams=[row["team_id"]])
     await _apply(transaction, round_, entering)
-    exhausted = set(round_.exhausted)
-    if len(waiting) < BATCH_SIZE_MAX:
-        exhausted = set(team_ids)
-    return len(round_.holds), exhausted
+    return len(round_.holds), set(round_.exhausted)
 
 
 def _precedence(row: Row, teams: dict[UUID, Row]) -> tuple[int, datetime, UUID]:
@@ -137,13 +140,17 @@ async def _lock_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dic
     return {row["id"]: row for row in rows}
 
 
-async def _lock_waiting(transaction: Transaction, team_ids: list[UUID]) -> list[Row]:
+async def _lock_waiting(
+    transaction: Transaction, teams: dict[UUID, Row], entering: frozenset[UUID]
+) -> list[Row]:
+    """The heads of the automatic queues, and what enters any; pickers keep theirs unlocked."""
     return await transaction.fetch(
         """
         WITH head AS (
-            SELECT c.id FROM conversations c JOIN teams t ON t.id = c.team_id
-            WHERE c.team_id = ANY($1) AND c.status = 'QUEUED'
-            ORDER BY t.priority DESC, c.queued_at, c.id LIMIT $2
+            (SELECT c.id FROM conversations c JOIN teams t ON t.id = c.team_id
+             WHERE c.team_id = ANY($2) AND c.status = 'QUEUED'
+             ORDER BY t.priority DESC, c.queued_at, c.id LIMIT $4)
+            UNION SELECT unnest($3::uuid[])
         )
         SELECT c.id, c.workspace_id, c.team_id, c.queued_at, c.contact_id, c.channel_id,
                coalesce(c.decision ->> 'rule', 'CHANNEL_TARGET') AS rule,
@@ -152,7 +159,9 @@ async def _lock_waiting(transaction: Transaction, team_ids: list[UUID]) -> list[
         WHERE c.id IN (SELECT id FROM head) AND c.status = 'QUEUED' AND c.team_id = ANY($1)
         ORDER BY c.id FOR NO KEY UPDATE
         """,
-        team_ids,
+        list(teams),
+        [team_id for team_id, team in teams.items() if team["distribution"] != Distribution.MANUAL],
+        list(entering),
         BATCH_SIZE_MAX,
     )
 

@@ -119,22 +119,24 @@ class Reader:
 
     async def _look(self) -> None:
         try:
-            after = {workspace_id: ring.last for workspace_id, ring in self._rings.items()}
+            rings = dict(self._rings)
+            after = {workspace_id: ring.last for workspace_id, ring in rings.items()}
             events = await event_log.read_all(after)
         except Exception as error:  # noqa: BLE001 - the database may be away; its readers wait
             log.warning("log not readable", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
             self._wake.set()
             return
-        self._hand_out(events)
+        self._hand_out(events, rings)
         if len(events) >= event_log.READ_SIZE_MAX:
             self._wake.set()
 
-    def _hand_out(self, events: list[Event]) -> None:
+    def _hand_out(self, events: list[Event], rings: dict[UUID, Ring]) -> None:
+        """To the rings that were asked for: one made since may begin elsewhere."""
         grown = set()
         for event in events:
-            if ring := self._rings.get(event.workspace_id):
-                ring.add(event)
-                grown.add(ring)
+            ring = rings[event.workspace_id]
+            ring.add(event)
+            grown.add(ring)
         for ring in grown:
             ring.wake()

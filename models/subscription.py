@@ -4,14 +4,14 @@ A scope says what belongs to it, what its state is at one instant, and whether t
 still see it; the rest is the same for all.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
 from models import event, log
-from models.access import Actor, Right
+from models.access import Actor
 from models.conversation import Conversation, Status
 from models.database import snapshot
 from models.errors import NotFound
@@ -94,7 +94,7 @@ class QueueScope:
         return False
 
     async def is_visible_to(self, actor: Actor) -> bool:
-        return await sees_queue(actor, self.team_id)
+        return self.team_id in await Team.queues_visible_to(actor)
 
     async def conversations(self) -> list[UUID]:
         return await _ids(
@@ -144,13 +144,6 @@ class InboxScope:
         )
 
 
-async def sees_queue(actor: Actor, team_id: UUID) -> bool:
-    """Supervisors see every queue of the workspace, agents those of the teams they see."""
-    if actor.agent_id is not None and not actor.may(Right.SEE_ALL):
-        return team_id in await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
-    return await Team.visible_to(actor).filter(id=team_id).exists()
-
-
 async def _ids(conversations: Any) -> list[UUID]:
     rows = await conversations.limit(SNAPSHOT_SIZE_MAX + 1).values_list("id", flat=True)
     return list(rows)
@@ -158,15 +151,16 @@ async def _ids(conversations: Any) -> list[UUID]:
 
 async def subscribe(  # noqa: C901 - one loop reads better than its parts
     reader: Reader, scope: Scope, *, by: Actor, after: str | None = None
-) -> AsyncIterator[Item]:
+) -> AsyncGenerator[Item, None]:
     """A snapshot, or what came after a cursor; then every event of the scope, in order.
 
     Ends when the subscriber may no longer see the scope, at the very event that took it away.
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
+    opening, position, head = await _open(scope, by, after)
+    # Asked after the position was taken: what ends access later is an event behind it.
     if not await scope.is_visible_to(by):
         raise NotFound("subscription target")
-    opening, position, head = await _open(scope, by, after)
     for item in opening:
         yield item
     async for batch in reader.follow(by.workspace_id, after=position.seq, head=head):

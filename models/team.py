@@ -1,5 +1,6 @@
 """Teams: sales groups in a tree, support departments with priority, and the two Todos."""
 
+from typing import Any, cast
 from uuid import UUID
 
 from tortoise import fields
@@ -17,6 +18,7 @@ from models.errors import (
     NotMember,
     PriorityOutOfRange,
     TargetNotAllowed,
+    TeamInactive,
     TeamTooDeep,
 )
 
@@ -46,7 +48,14 @@ class Team(Record):
 
     @classmethod
     async def add(
-        cls, *, by: Actor, line: Line, name: str, parent: "Team | None" = None, priority: int = 0
+        cls,
+        *,
+        by: Actor,
+        line: Line,
+        name: str,
+        parent: "Team | None" = None,
+        priority: int = 0,
+        distribution: Distribution = Distribution.MANUAL,
     ) -> "Team":
         """Create a group or a department; raises TargetNotAllowed, TeamTooDeep,
         PriorityOutOfRange.
@@ -65,9 +74,30 @@ class Team(Record):
                 name=name,
                 parent_id=parent.id if parent else None,
                 priority=priority,
+                distribution=distribution,
             )
             event.record(event.Kind.TEAM_CREATED, by=by, to_team_id=team.id)
         return team
+
+    @classmethod
+    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
+        """Change distribution, onlineOnly, maxOpen, priority or idle period.
+
+        A team that becomes automatic, or more generous, gives out at once what waits. Raises
+        PriorityOutOfRange, NotFound, TeamInactive.
+        """
+        by.require(Right.CONFIGURE)
+        async with tx() as transaction:
+            team = await cls.locked(id, by=by)
+            changed = {name: to for name, to in changes.items() if to != getattr(team, name)}
+            priority = changed.get("priority", 0)
+            if not 0 <= priority <= PRIORITY_MAX or (team.line is Line.SALES and priority):
+                raise PriorityOutOfRange
+            if not changed:
+                return
+            await team.update_from_dict(changed).save(update_fields=list(changed))
+            event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **changed)
+            queue.follow(transaction, teams=[id])
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Team"]:
@@ -75,6 +105,16 @@ class Team(Record):
         if not actor.may(Right.READ_SETTINGS) and not actor.may(Right.SEE_ALL):
             return cls.filter(id__in=[])
         return cls.filter(workspace_id=actor.workspace_id)
+
+    @classmethod
+    async def queues_visible_to(cls, actor: Actor) -> list[UUID]:
+        """The teams whose queues an actor sees: supervisors all, agents those they see."""
+        if actor.agent_id is not None and not actor.may(Right.SEE_ALL):
+            return await cls.seen_by_agent(actor.workspace_id, actor.agent_id)
+        if not actor.may(Right.SEE_ALL):
+            return []
+        ids = await cls.filter(workspace_id=actor.workspace_id).values_list("id", flat=True)
+        return cast("list[UUID]", ids)
 
     @classmethod
     async def seen_by_agent(cls, workspace_id: UUID, agent_id: UUID) -> list[UUID]:
@@ -117,6 +157,19 @@ class Team(Record):
             TREE_DEPTH_MAX,
         )
         return depth
+
+    @classmethod
+    async def locked(cls, id: UUID, *, by: Actor) -> "Team":
+        """A team and its queue, locked for the rest of the transaction; raises NotFound,
+        TeamInactive.
+        """
+        own = cls.filter(workspace_id=by.workspace_id)
+        found = await own.select_for_update(no_key=True).get_or_none(id=id)
+        if found is None:
+            raise NotFound("team", path="input.teamId")
+        if not found.is_active:
+            raise TeamInactive
+        return found
 
     @property
     def distributes(self) -> bool:

@@ -14,7 +14,7 @@ from models import event
 from models.access import SCOPES, Actor, ActorKind, Right, Role
 from models.agent import Agent
 from models.base import NAME_LENGTH_MAX, Record, reference
-from models.database import Row, fetch, fetchrow, fetchval, tx
+from models.database import Row, fetchrow, fetchval, tx
 from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
 
 SESSION_DAYS = 14
@@ -82,7 +82,7 @@ class Token(Record):
                 name=name,
                 scopes=scopes,
                 digest=_digest(secret),
-                expires_at=now + lifetime if lifetime else None,
+                expires_at=None if lifetime is None else now + lifetime,
             )
             event.record(
                 event.Kind.TOKEN_CREATED, by=by, to_agent_id=agent_id, token=token.id, of=kind
@@ -90,27 +90,31 @@ class Token(Record):
         return token, secret
 
     @classmethod
+    async def revoke_own(cls, *, by: Actor) -> None:
+        """End the token that the actor came with."""
+        if by.token_id is not None:
+            await cls.revoke(by.token_id, by=by)
+
+    @classmethod
     async def revoke(cls, id: UUID, *, by: Actor) -> None:
         """End a token at once; one's own always, others' with the right to configure."""
         if id != by.token_id:
             by.require(Right.CONFIGURE)
-        revoked = await fetch(
-            """
-            WITH revoked AS (
+        async with tx() as transaction:
+            revoked = await transaction.fetchrow(
+                """
                 UPDATE tokens SET revoked_at = relevo_now()
                 WHERE id = $1 AND workspace_id = $2 AND revoked_at IS NULL RETURNING agent_id
+                """,
+                id,
+                by.workspace_id,
             )
-            SELECT agent_id FROM revoked
-            """,
-            id,
-            by.workspace_id,
-        )
-        if not revoked and not await cls.exists(id=id, workspace_id=by.workspace_id):
-            raise NotFound("token", path="input.tokenId")
-        if revoked:
-            event.record(
-                event.Kind.TOKEN_REVOKED, by=by, to_agent_id=revoked[0]["agent_id"], token=id
-            )
+            if revoked:
+                event.record(
+                    event.Kind.TOKEN_REVOKED, by=by, to_agent_id=revoked["agent_id"], token=id
+                )
+            elif not await cls.exists(id=id, workspace_id=by.workspace_id):
+                raise NotFound("token", path="input.tokenId")
 
 
 async def sign_in(email: str, password: str) -> tuple[Agent, str, datetime | None]:

@@ -1,4 +1,4 @@
-"""Wake-ups over Valkey: hints that a log has grown. They may be lost; nothing else is told there."""
+"""Wake-ups over Valkey: hints that a log has grown. They may be lost; Valkey is told no more."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""Workers: what happens because time passes, and what a crash left undone."""

@@ -90,6 +90,10 @@ class Query:
         raise ValueError("postgresql://secret")
 
     @strawberry.field
+    def timed_out(self) -> str | None:
+        raise TimeoutError
+
+    @strawberry.field
     async def slow(self) -> str:
         await asyncio.Event().wait()
         return "never"
@@ -134,6 +138,7 @@ def bomb(levels: int, selection: str) -> str:
 
 def test_scalars_are_free_and_objects_cost_one() -> None:
     assert cost("{ ticket { subject parent { subject } } }") == 2
+    assert cost("{ ticket { ... on Ticket { parent { subject } } ... { subject } } }") == 2
 
 
 def test_a_page_costs_its_size_once_however_it_is_spelled() -> None:
@@ -327,6 +332,10 @@ async def test_a_refusal_of_the_domain_is_told_and_a_bug_is_not() -> None:
             "retryable": False,
         },
     }
+
+
+async def test_a_timeout_of_ours_is_not_the_operations() -> None:
+    assert await codes("{ timedOut }") == ["INTERNAL_SERVER_ERROR"]
 
 
 async def test_an_operation_that_takes_too_long_is_stopped() -> None:

@@ -1,0 +1,65 @@
+"""The web process: what it connects on start, and which routes it serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+
+from api.auth import Caller, authenticate
+from api.graphql import GraphQLApp
+from api.health import live, ready
+from models import database
+from models.settings import Settings
+from models.stream import Reader
+from models.wakeup import Wakeups
+from resolvers.context import Context
+from resolvers.schema import schema
+
+
+def create_app(settings: Settings) -> Starlette:
+    """An ASGI application on the servers of these settings; its lifespan connects them."""
+    reader = Reader()
+
+    def new_context(caller: Caller | None, request_id: str) -> Context:
+        return Context(actor=caller.actor if caller else None, request_id=request_id, reader=reader)
+
+    graphql = GraphQLApp(
+        schema,
+        authenticate=authenticate,
+        new_context=new_context,
+        allowed_origins=settings.allowed_origins,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await database.connect(settings.database_url or "", pool_max=settings.database_pool_max)
+        wakeups = Wakeups(settings.redis_url or "")
+        wakeups.listen(reader.wake)
+        forget = database.on_commit(wakeups.committed)
+        wakeups.start()
+        reader.start()
+        try:
+            yield
+        finally:
+            forget()
+            await reader.stop()
+            await wakeups.stop()
+            await database.close()
+
+    return Starlette(
+        routes=[
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            Route("/schema.graphql", _sdl),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def _sdl(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse(schema.as_str(), media_type="application/graphql")

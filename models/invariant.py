@@ -1,0 +1,228 @@
+"""What must hold of the stored rows at every instant, each as a query for what breaks it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A promise, and the query whose every row is a sentence about a breach of it."""
+
+    promise: str
+    breaches: str
+
+
+LOAD_COUNTS_ASSIGNED = Invariant(
+    "An agent's load is the number of conversations assigned to it",
+    """
+    SELECT format('agent %s has load %s and holds %s', a.id, a.load, coalesce(h.held, 0))
+    FROM agents a LEFT JOIN (
+        SELECT assignee_id, count(*) AS held FROM conversations
+        WHERE status = 'ASSIGNED' GROUP BY 1) h ON h.assignee_id = a.id
+    WHERE a.load <> coalesce(h.held, 0)
+    """,
+)
+ONE_OPEN_ASSIGNMENT = Invariant(
+    "A held conversation has one open assignment, of its holder; any other has none",
+    """
+    SELECT format('conversation %s is held by %s and assigned to %s',
+                  coalesce(c.id, a.conversation_id), c.assignee_id, a.agents)
+    FROM (SELECT id, assignee_id FROM conversations WHERE assignee_id IS NOT NULL) c
+    FULL JOIN (SELECT conversation_id, array_agg(agent_id) AS agents FROM assignments
+               WHERE ended_at IS NULL GROUP BY 1) a ON a.conversation_id = c.id
+    WHERE a.agents IS DISTINCT FROM ARRAY[c.assignee_id]
+    """,
+)
+STATUS_SAYS_WHERE = Invariant(
+    "A waiting conversation has a team and a place, an assigned one a holder, a closed one neither",
+    """
+    SELECT format('conversation %s is %s with team %s, holder %s, queued %s, closed %s',
+                  id, status, team_id, assignee_id, queued_at, closed_at)
+    FROM conversations
+    WHERE (status = 'QUEUED' AND (team_id IS NULL OR queued_at IS NULL OR assignee_id IS NOT NULL))
+       OR (status = 'ASSIGNED') > (assignee_id IS NOT NULL)
+       OR (status IN ('BOT', 'CLOSED') AND assignee_id IS NOT NULL)
+       OR (status = 'CLOSED') <> (closed_at IS NOT NULL)
+    """,
+)
+ONE_OPEN_CONVERSATION = Invariant(
+    "A contact has at most one open conversation on a channel",
+    """
+    SELECT format('contact %s has %s on channel %s', contact_id, array_agg(id), channel_id)
+    FROM conversations WHERE status <> 'CLOSED'
+    GROUP BY contact_id, channel_id HAVING count(*) > 1
+    """,
+)
+NUMBERS_WITHOUT_HOLES = Invariant(
+    "Events are numbered without holes from the floor of their log",
+    """
+    SELECT format('workspace %s has %s events from %s to %s, floor %s', workspace_id, events,
+                  first, last, l.floor_seq)
+    FROM (SELECT workspace_id, count(*) AS events, min(seq) AS first, max(seq) AS last
+          FROM events GROUP BY 1) e LEFT JOIN logs l USING (workspace_id)
+    WHERE l.floor_seq IS NULL OR first <> l.floor_seq + 1 OR last <> l.floor_seq + events
+    """,
+)
+TIME_FOLLOWS_NUMBERS = Invariant(
+    "Along its numbers a log never goes back in time",
+    """
+    SELECT format('event %s of workspace %s is earlier than the one before', seq, workspace_id)
+    FROM (SELECT workspace_id, seq, logged_at, lag(logged_at) OVER (
+              PARTITION BY workspace_id ORDER BY seq) AS before FROM events) e
+    WHERE logged_at < before
+    """,
+)
+CLOSED_BY_A_CLOSURE = Invariant(
+    "A closed conversation has the closure that closed it",
+    """
+    SELECT format('conversation %s closed at %s', c.id, c.closed_at) FROM conversations c
+    WHERE c.status = 'CLOSED' AND NOT EXISTS (
+        SELECT FROM closures x WHERE x.conversation_id = c.id AND x.closed_at = c.closed_at)
+    """,
+)
+CLOSURE_HAS_AN_EVENT = Invariant(
+    "Every closure has exactly one event, as long as the log is whole",
+    """
+    SELECT format('conversation %s has %s closures and %s events of them',
+                  conversation_id, coalesce(closures, 0), coalesce(events, 0))
+    FROM (SELECT conversation_id, count(*) AS closures FROM closures
+          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0) GROUP BY 1) x
+    FULL JOIN (SELECT conversation_id, count(*) AS events FROM events
+               WHERE kind = 'CONVERSATION_CLOSED'
+                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
+               GROUP BY 1) e USING (conversation_id)
+    WHERE closures IS DISTINCT FROM events
+    """,
+)
+ASSIGNMENT_HAS_AN_EVENT = Invariant(
+    "Every assignment has exactly one event of its beginning, as long as the log is whole",
+    """
+    SELECT format('assignment %s has %s events', id, coalesce(events, 0))
+    FROM (SELECT id FROM assignments
+          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)) a
+    FULL JOIN (SELECT (data ->> 'assignment')::uuid AS id, count(*) AS events FROM events
+               WHERE data ? 'assignment'
+                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
+               GROUP BY 1) e USING (id)
+    WHERE a.id IS NULL OR events IS DISTINCT FROM 1
+    """,
+)
+TODOS_PER_LINE = Invariant(
+    "A workspace has one log and one Todos for each line",
+    """
+    SELECT format('workspace %s has Todos of %s', w.id, t.lines)
+    FROM workspaces w LEFT JOIN (
+        SELECT workspace_id, array_agg(line ORDER BY line) AS lines FROM teams
+        WHERE is_todos GROUP BY 1) t ON t.workspace_id = w.id
+    WHERE t.lines IS DISTINCT FROM ARRAY['SALES', 'SUPPORT']::varchar[]
+       OR NOT EXISTS (SELECT FROM logs l WHERE l.workspace_id = w.id)
+    """,
+)
+MEMBERS_IN_ORDER = Invariant(
+    "Nobody is in a team twice, and no two members share a position",
+    """
+    SELECT format('team %s has positions %s', team_id, array_agg(position)) FROM memberships
+    GROUP BY team_id
+    HAVING count(DISTINCT position) < count(*) OR count(DISTINCT agent_id) < count(*)
+    """,
+)
+TARGETS_FIT_THEIR_LINE = Invariant(
+    "A channel sends each line to a team of that line",
+    """
+    SELECT format('channel %s sends %s to team %s of %s', c.id, u.line, t.id, t.line)
+    FROM channels c
+    CROSS JOIN LATERAL (VALUES ('SALES', sales_team_id), ('SUPPORT', support_team_id))
+        AS u(line, team_id)
+    JOIN teams t ON t.id = u.team_id
+    WHERE t.line <> u.line OR t.is_todos OR t.workspace_id <> c.workspace_id
+    """,
+)
+LINE_IS_ITS_TEAMS = Invariant(
+    "A conversation is of its team's line, and of its team's and its contact's workspace",
+    """
+    SELECT format('conversation %s of %s is in team %s of %s', c.id, c.line, t.id, t.line)
+    FROM conversations c JOIN contacts o ON o.id = c.contact_id
+    LEFT JOIN teams t ON t.id = c.team_id
+    WHERE t.line <> c.line OR t.workspace_id <> c.workspace_id OR o.workspace_id <> c.workspace_id
+    """,
+)
+ANSWERS_KEPT = Invariant(
+    "Whoever repeats a command finds its answer",
+    "SELECT format('%s of %s has no answer', mutation, key) FROM idempotency_keys"
+    " WHERE answer IS NULL",
+)
+INBOUND_ONCE = Invariant(
+    "A message that a channel delivered is there once",
+    """
+    SELECT format('channel %s has %s of %s', channel_id, count(*), external_id)
+    FROM messages WHERE direction = 'INBOUND' GROUP BY channel_id, external_id HAVING count(*) > 1
+    """,
+)
+GROUPS_FORM_TREES = Invariant(
+    "Groups form trees, at most 10 deep",
+    """
+    WITH RECURSIVE up AS (
+        SELECT id, parent_id, 1 AS depth FROM teams WHERE parent_id IS NOT NULL
+        UNION ALL
+        SELECT up.id, t.parent_id, up.depth + 1 FROM up JOIN teams t ON t.id = up.parent_id
+        WHERE up.depth <= 10
+    )
+    SELECT DISTINCT format('team %s lies below more than 10 groups, or below itself', id)
+    FROM up WHERE depth > 10
+    """,
+)
+MESSAGES_BELONG = Invariant(
+    "A message is of its conversation's channel and workspace",
+    """
+    SELECT format('message %s', m.id)
+    FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.channel_id <> c.channel_id OR m.workspace_id <> c.workspace_id
+    """,
+)
+LAST_MESSAGE_BELONGS = Invariant(
+    "A conversation's last message is its own, and no note",
+    """
+    SELECT format('conversation %s shows message %s', c.id, c.last_message_id)
+    FROM conversations c LEFT JOIN messages m ON m.id = c.last_message_id
+    WHERE c.last_message_id IS NOT NULL
+      AND (m.conversation_id IS DISTINCT FROM c.id OR m.direction = 'NOTE')
+    """,
+)
+NO_IDLE_CAPACITY = Invariant(
+    "Nobody waits in an automatic queue while an eligible member has room",
+    """
+    WITH member AS (
+        SELECT team_id, agent_id FROM memberships
+        UNION ALL
+        SELECT t.id, a.id FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
+        WHERE t.is_todos AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
+    )
+    SELECT format('team %s has somebody waiting and agent %s free', t.id, a.id)
+    FROM teams t JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
+    WHERE t.is_active AND t.distribution <> 'MANUAL'
+      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED')
+      AND a.is_active AND a.accepts_new AND a.load < least(a.capacity, t.max_open)
+      AND (NOT t.online_only OR (a.availability = 'ONLINE' AND EXISTS (
+              SELECT FROM presence_leases l
+              WHERE l.agent_id = a.id AND l.expires_at > relevo_now())))
+    """,
+)
+ALWAYS = (
+    LOAD_COUNTS_ASSIGNED,
+    ONE_OPEN_ASSIGNMENT,
+    STATUS_SAYS_WHERE,
+    ONE_OPEN_CONVERSATION,
+    NUMBERS_WITHOUT_HOLES,
+    TIME_FOLLOWS_NUMBERS,
+    CLOSED_BY_A_CLOSURE,
+    CLOSURE_HAS_AN_EVENT,
+    ASSIGNMENT_HAS_AN_EVENT,
+    TODOS_PER_LINE,
+    MEMBERS_IN_ORDER,
+    TARGETS_FIT_THEIR_LINE,
+    LINE_IS_ITS_TEAMS,
+    ANSWERS_KEPT,
+    INBOUND_ONCE,
+    GROUPS_FORM_TREES,
+    MESSAGES_BELONG,
+    LAST_MESSAGE_BELONGS,
+)

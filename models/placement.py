@@ -1,0 +1,113 @@
+"""Moving a conversation between agents and queues by hand, and ending it: what the verbs share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from models import assignment, decision, event, queue
+from models.access import Actor
+from models.assignment import Ending, Hold
+from models.database import Transaction, tx
+from models.decision import Rule
+
+if TYPE_CHECKING:
+    from models.conversation import Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Why a conversation moves, and what the log calls it.
+
+    `entering` ones were in no queue before, whatever their row says inside the transaction.
+    """
+
+    rule: Rule
+    kind: event.Kind
+    entering: bool = False
+
+    @property
+    def ending(self) -> Ending:
+        """How whoever held it stops holding it."""
+        if self.rule is Rule.TRANSFERRED:
+            return Ending.TRANSFERRED
+        return Ending.UNASSIGNED if self.rule is Rule.UNASSIGNED else Ending.REASSIGNED
+
+
+async def hold(conversation: "Conversation", agent_id: UUID, move: Move, *, by: Actor) -> None:
+    """Let an agent hold a conversation; the caller has locked both."""
+    async with tx() as transaction:
+        if conversation.assignee_id is not None:
+            await assignment.end(transaction, [conversation.id], move.ending)
+        begun = Hold(
+            workspace_id=conversation.workspace_id,
+            conversation_id=conversation.id,
+            agent_id=agent_id,
+            team_id=conversation.team_id,
+            rule=move.rule,
+            decision=decision.by_hand(move.rule, agent_id),
+            at=await transaction.fetchval("SELECT relevo_now()"),
+        )
+        await assignment.begin(transaction, [begun])
+        conversation.record(
+            move.kind,
+            by=by,
+            from_queue_id=None if move.entering else conversation.queue_id,
+            to_queue_id=None,
+            to_agent_id=agent_id,
+            rule=move.rule,
+            assignment=begun.id,
+        )
+        freed(transaction, conversation)
+
+
+async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by: Actor) -> None:
+    """Put a locked conversation into a queue, which is drained after the commit."""
+    async with tx() as transaction:
+        await assignment.end(transaction, [conversation.id], move.ending)
+        await transaction.execute(
+            """
+            UPDATE conversations
+            SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
+                decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
+                last_activity_at = relevo_now(), version = version + 1
+            WHERE id = $1
+            """,
+            conversation.id,
+            team_id,
+            conversation.line.value,
+            f'{{"rule": "{move.rule}"}}',
+        )
+        conversation.record(
+            move.kind,
+            by=by,
+            from_queue_id=None if move.entering else conversation.queue_id,
+            to_queue_id=team_id,
+            to_agent_id=None,
+            to_team_id=team_id,
+            rule=move.rule,
+        )
+        freed(transaction, conversation)
+        queue.follow(transaction, teams=[team_id])
+
+
+async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
+    """Close locked conversations, set-based: status, queues, assignments and loads."""
+    closed_at: datetime = await transaction.fetchval(
+        """
+        WITH t AS MATERIALIZED (SELECT relevo_now() AS now)
+        UPDATE conversations c
+        SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
+            closed_at = t.now, last_activity_at = t.now, version = version + 1
+        FROM t WHERE c.id = ANY($1) RETURNING c.closed_at
+        """,
+        ids,
+    )
+    await assignment.end(transaction, ids, Ending.CLOSED)
+    return closed_at
+
+
+def freed(transaction: Transaction, conversation: "Conversation") -> None:
+    """Whoever held it has room now."""
+    if conversation.assignee_id is not None:
+        queue.follow(transaction, agents=[conversation.assignee_id])

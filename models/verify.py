@@ -1,0 +1,101 @@
+"""Every promise, checked against the stored rows; there is never anything to report.
+
+All checks read one instant. On a million conversations those of state take well under a second
+each; those that compare with the log, or look at every message, read their table once and take
+seconds. Decisions are decided again for the newest only: no check may grow without bound.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from models import decision, invariant
+from models.database import Transaction, snapshot
+from models.invariant import Invariant
+
+BREACHES_MAX = 20
+DECISIONS_MAX = 10_000
+PAGE_SIZE = 500
+TIMEOUT_SECONDS = 600
+
+DECIDED_AGAIN = "A stored decision comes to its winner when it is made again"
+WITHIN_LIMIT = "Nobody was given a conversation automatically beyond its limit"
+
+# Only decisions of a distribution have candidates; a choice by hand is nobody's to recompute.
+_DECISIONS = f"""
+    DECLARE decisions NO SCROLL CURSOR FOR
+    (SELECT 'assignment ' || id AS what, decision, agent_id::text AS winner FROM assignments
+     WHERE decision -> 'candidates' <> '[]' ORDER BY started_at DESC LIMIT {DECISIONS_MAX})
+    UNION ALL
+    (SELECT 'conversation ' || id, decision, NULL FROM conversations
+     WHERE status = 'QUEUED' AND decision -> 'candidates' <> '[]' LIMIT {DECISIONS_MAX})
+"""  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that is broken, and where."""
+
+    invariant: str
+    detail: str
+
+
+async def violations(*, settled: bool = True) -> list[Violation]:
+    """At most BREACHES_MAX of each promise.
+
+    While commands are running, a conversation may wait beside a free agent for the moment between
+    the commit that freed it and the drain that follows: such a finding counts when it stays, and
+    `settled=False` leaves it out.
+    """
+    promises = [*invariant.ALWAYS, *([invariant.NO_IDLE_CAPACITY] if settled else [])]
+    async with snapshot() as transaction:
+        await transaction.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
+        found = [violation async for violation in _stored(transaction, promises)]
+        found += [violation async for violation in _decisions(transaction)]
+    return found
+
+
+async def _stored(
+    transaction: Transaction, promises: Iterable[Invariant]
+) -> AsyncIterator[Violation]:
+    for promise in promises:
+        rows = await transaction.fetch(
+            f"{promise.breaches} LIMIT {BREACHES_MAX}",
+            timeout=TIMEOUT_SECONDS,
+        )
+        for row in rows:
+            yield Violation(promise.promise, row[0])
+
+
+async def _decisions(transaction: Transaction) -> AsyncIterator[Violation]:
+    await transaction.execute(_DECISIONS)
+    reported = 0
+    while reported < BREACHES_MAX:
+        page = await transaction.fetch(f"FETCH {PAGE_SIZE} FROM decisions", timeout=TIMEOUT_SECONDS)
+        if not page:
+            return
+        for row in page:
+            for promise in _broken(orjson.loads(row["decision"]), row["winner"]):
+                reported += 1
+                yield Violation(promise, row["what"])
+
+
+def _broken(stored: dict[str, Any], winner: str | None) -> list[str]:
+    facts = decision.recall(stored)
+    again = orjson.loads(orjson.dumps(decision.stored(decision.decide(facts)), default=str))
+    promises = []
+    if stored["winner"] != winner or _outcome(again) != _outcome(stored):
+        promises.append(DECIDED_AGAIN)
+    if any(
+        str(candidate.agent_id) == winner and candidate.load >= candidate.limit(facts.max_open)
+        for candidate in facts.candidates
+    ):
+        promises.append(WITHIN_LIMIT)
+    return promises
+
+
+def _outcome(stored: dict[str, Any]) -> tuple[str, str | None, str | None, list[str]]:
+    verdicts = [candidate["verdict"] for candidate in stored["candidates"]]
+    return stored["outcome"], stored["winner"], stored["tie_break"], verdicts

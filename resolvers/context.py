@@ -1,0 +1,43 @@
+"""What a resolver knows of its operation: who asks, what to read through, and the streams."""
+
+from functools import cached_property
+from typing import TypeAlias
+from uuid import UUID
+
+import strawberry
+
+from models.access import Actor
+from models.errors import Unauthenticated
+from models.stream import Reader
+from models.team import Team
+from resolvers.loaders import Loaders
+
+
+class Context:
+    """One operation's context; asking for its actor is what requires one."""
+
+    def __init__(self, *, actor: Actor | None, request_id: str, reader: Reader) -> None:
+        self.actor = actor
+        self.request_id = request_id
+        self.reader = reader
+        self._visible_queues: frozenset[UUID] | None = None
+
+    @property
+    def by(self) -> Actor:
+        """Whoever asks; raises Unauthenticated for a stranger."""
+        if self.actor is None:
+            raise Unauthenticated
+        return self.actor
+
+    async def visible_queues(self) -> frozenset[UUID]:
+        """The teams whose queues the actor sees, asked once an operation."""
+        if self._visible_queues is None:
+            self._visible_queues = frozenset(await Team.queues_visible_to(self.by))
+        return self._visible_queues
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        return Loaders(self.by)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

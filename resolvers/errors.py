@@ -1,0 +1,67 @@
+"""How a rule's refusal reaches the caller: an entry of `userErrors`, with code and facts."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from models.errors import Fact, RuleViolation
+from resolvers.ids import encode
+
+
+def _leaves(error: type[RuleViolation]) -> Iterator[type[RuleViolation]]:
+    for below in error.__subclasses__():
+        yield below
+        yield from _leaves(below)
+
+
+_codes: Any = Enum("UserErrorCode", {leaf.code: leaf.code for leaf in _leaves(RuleViolation)})
+# A new violation needs no second registration: its class is its code.
+UserErrorCode = strawberry.enum(
+    _codes,
+    description="Which rule said no. More may come: treat an unknown code as a refusal.",
+)
+
+# The records that facts name, by the fact's own name.
+_NAMED = {
+    "holderId": "Agent",
+    "agentId": "Agent",
+    "channelId": "Channel",
+    "conversationId": "Conversation",
+}
+
+
+@strawberry.type(description="A fact that explains a refusal.")
+class ErrorFact:
+    name: str = strawberry.field(description="What it is, e.g. `holderId` or `limit`.")
+    value: str | None = strawberry.field(description="Its value; ids are global ids.")
+
+
+@strawberry.type(description="A rule that says no; nothing was changed.")
+class UserError:
+    code: UserErrorCode = strawberry.field(description="Which rule.")  # type: ignore[valid-type]  # made from the tree of errors
+    message: str = strawberry.field(description="One sentence for a person.")
+    path: list[str] | None = strawberry.field(description="The argument at fault, if one is.")
+    facts: list[ErrorFact] = strawberry.field(
+        description="What explains it, such as the present holder."
+    )
+
+    @classmethod
+    def of(cls, error: RuleViolation) -> "UserError":
+        return cls(
+            code=UserErrorCode(error.code),
+            message=error.message,
+            path=error.path.split(".") if error.path else None,
+            facts=[
+                ErrorFact(name=name, value=_shown(name, fact)) for name, fact in error.facts.items()
+            ],
+        )
+
+
+def _shown(name: str, fact: Fact) -> str | None:
+    if fact is None:
+        return None
+    if name in _NAMED:
+        return str(encode(_NAMED[name], fact))  # type: ignore[arg-type]  # such facts are UUIDs
+    return str(fact)

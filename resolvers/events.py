@@ -1,0 +1,294 @@
+"""Events as the API shows them: one type a kind, and the log itself as a list."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from models import log
+from models.access import ActorKind, Right
+from models.event import Kind
+from models.log import Event, Position
+from models.subscription import ResetReason
+from resolvers.context import Info
+from resolvers.conversation import (
+    After,
+    Before,
+    Conversation,
+    First,
+    Last,
+    conversation_of,
+)
+from resolvers.enums import described
+from resolvers.ids import decode
+from resolvers.pagination import Edge, Page, PageInfo
+from resolvers.types import Agent, Message, Queue, Team, agent_of, queue_of, team_of
+
+described(
+    ActorKind,
+    "ActorKind",
+    AGENT="A person.",
+    INTEGRATION="A script.",
+    CONTACT="A customer.",
+    SYSTEM="Relevo itself: distribution and timers.",
+)
+described(
+    Kind,
+    "EventKind",
+    **{kind.name: f"{kind.name.replace('_', ' ').capitalize()}." for kind in Kind},
+)
+described(
+    ResetReason,
+    "StreamResetReason",
+    TOO_OLD="The log no longer holds what came after the cursor.",
+    OTHER_HISTORY="The cursor is of another history, such as before a restore.",
+)
+
+
+@strawberry.type(description="Who or what caused an event.")
+class EventActor:
+    kind: ActorKind = strawberry.field(description="What kind of party.")
+    id_: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The agent, if a person did it.")
+    async def agent(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.id_ if self.kind is ActorKind.AGENT else None)
+
+
+@strawberry.interface(description="One numbered fact of the workspace's log.")
+class LoggedEvent:
+    event: strawberry.Private[Event]
+    position: strawberry.Private[Position]
+
+    @strawberry.field(description="Its number: 1, 2, 3 ... in a workspace, without holes.")
+    def seq(self) -> int:
+        return self.event.seq
+
+    @strawberry.field(description="Go on after this event with it: `after`.")
+    def cursor(self) -> str:
+        return self.position.cursor()
+
+    @strawberry.field(description="When it was logged; never earlier than the one before.")
+    def occurred_at(self) -> datetime:
+        return self.event.logged_at
+
+    @strawberry.field(description="What happened.")
+    def kind(self) -> Kind:
+        return self.event.kind
+
+    @strawberry.field(description="Who or what caused it.")
+    def actor(self) -> EventActor:
+        return EventActor(kind=self.event.actor_kind, id_=self.event.actor_id)
+
+
+@strawberry.interface(description="A fact about a conversation, with its place before and after.")
+class ConversationEvent(LoggedEvent):
+    @strawberry.field(description="The conversation as it is now; null when not visible to you.")
+    async def conversation(self, info: Info) -> Conversation | None:
+        return await conversation_of(info, self.event.conversation_id)
+
+    @strawberry.field(description="The queue it waited in before.")
+    async def from_queue(self, info: Info) -> Queue | None:
+        return await queue_of(info, self.event.from_queue_id)
+
+    @strawberry.field(description="The queue it waits in afterwards.")
+    async def to_queue(self, info: Info) -> Queue | None:
+        return await queue_of(info, self.event.to_queue_id)
+
+    @strawberry.field(description="Who held it before.")
+    async def from_agent(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.event.from_agent_id)
+
+    @strawberry.field(description="Who holds it afterwards.")
+    async def to_agent(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.event.to_agent_id)
+
+
+@strawberry.interface(description="A fact about a message.")
+class MessageEvent(ConversationEvent):
+    @strawberry.field(description="The message.")
+    async def message(self, info: Info) -> Message | None:
+        id = self.event.message_id
+        # Whoever may not see the conversation may not read its messages either.
+        visible = await conversation_of(info, self.event.conversation_id)
+        row = await info.context.loaders.messages.load(id) if id and visible else None
+        return Message.of(row)
+
+
+@strawberry.interface(description="A fact about an agent.")
+class AgentEvent(LoggedEvent):
+    @strawberry.field(description="The agent as it is now.")
+    async def agent(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.event.to_agent_id or self.event.from_agent_id)
+
+
+def _event(name: str, base: type[LoggedEvent], description: str) -> Any:
+    return strawberry.type(type(name, (base,), {}), description=description)
+
+
+ConversationOpened = _event("ConversationOpened", ConversationEvent, "A conversation was opened.")
+ConversationQueued = _event("ConversationQueued", ConversationEvent, "It began to wait.")
+ConversationAssigned = _event("ConversationAssigned", ConversationEvent, "An agent holds it now.")
+ConversationUnassigned = _event(
+    "ConversationUnassigned", ConversationEvent, "It went back to its queue."
+)
+ConversationTransferred = _event(
+    "ConversationTransferred", ConversationEvent, "It was handed over."
+)
+ConversationClosed = _event("ConversationClosed", ConversationEvent, "It ended.")
+ConversationReopened = _event("ConversationReopened", ConversationEvent, "It was opened again.")
+MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
+MessageSent = _event("MessageSent", MessageEvent, "The customer was answered.")
+NoteAdded = _event("NoteAdded", MessageEvent, "A private note was added.")
+AgentAvailabilityChanged = _event(
+    "AgentAvailabilityChanged", AgentEvent, "An agent said whether it works."
+)
+AgentConnected = _event("AgentConnected", AgentEvent, "An agent's first device connected.")
+AgentDisconnected = _event("AgentDisconnected", AgentEvent, "An agent's last lease lapsed.")
+
+
+@strawberry.type(description="Something in the set-up changed; `kind` says what.")
+class SettingsChanged(AgentEvent):
+    @strawberry.field(description="The team concerned, if one is.")
+    async def team(self, info: Info) -> Team | None:
+        return await team_of(info, self.event.to_team_id or self.event.from_team_id)
+
+
+@strawberry.type(description="A conversation joined the queue; `kind` says why.")
+class ConversationEntered(ConversationEvent):
+    pass
+
+
+@strawberry.type(description="A conversation left the queue; `kind` says why.")
+class ConversationLeft(ConversationEvent):
+    pass
+
+
+TYPES: dict[Kind, Any] = {
+    Kind.CONVERSATION_OPENED: ConversationOpened,
+    Kind.CONVERSATION_QUEUED: ConversationQueued,
+    Kind.CONVERSATION_ASSIGNED: ConversationAssigned,
+    Kind.CONVERSATION_UNASSIGNED: ConversationUnassigned,
+    Kind.CONVERSATION_TRANSFERRED: ConversationTransferred,
+    Kind.CONVERSATION_CLOSED: ConversationClosed,
+    Kind.CONVERSATION_REOPENED: ConversationReopened,
+    Kind.MESSAGE_RECEIVED: MessageReceived,
+    Kind.MESSAGE_SENT: MessageSent,
+    Kind.NOTE_ADDED: NoteAdded,
+    Kind.AGENT_AVAILABILITY_CHANGED: AgentAvailabilityChanged,
+    Kind.AGENT_CONNECTED: AgentConnected,
+    Kind.AGENT_DISCONNECTED: AgentDisconnected,
+}
+MEMBERS = (*TYPES.values(), SettingsChanged)
+
+
+def shown(event: Event, position: Position) -> Any:
+    """An event as its own type."""
+    return TYPES.get(event.kind, SettingsChanged)(event=event, position=position)
+
+
+def shown_in_queue(event: Event, position: Position, queue_id: UUID) -> Any:
+    """An event as those see it who watch one queue: who came, who went, what else happened."""
+    if event.from_queue_id != queue_id:
+        return ConversationEntered(event=event, position=position)
+    if event.to_queue_id != queue_id:
+        return ConversationLeft(event=event, position=position)
+    return shown(event, position)
+
+
+@strawberry.input(description="Which events; what is left out does not matter.")
+class EventFilter:
+    kinds: list[Kind] | None = strawberry.field(default=None, description="Any of these.")
+    conversation_id: strawberry.ID | None = strawberry.field(
+        default=None, description="About this conversation."
+    )
+    queue_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Into, in or out of this queue."
+    )
+    agent_id: strawberry.ID | None = strawberry.field(
+        default=None, description="About what this agent held before or afterwards."
+    )
+
+    def parts(self) -> log.Filter:
+        """The filter in the log's terms."""
+        return log.Filter(
+            kinds=self.kinds,
+            conversation_id=_maybe("Conversation", self.conversation_id),
+            queue_id=_maybe("Queue", self.queue_id),
+            agent_id=_maybe("Agent", self.agent_id),
+        )
+
+
+def _maybe(type_name: str, id: str | None) -> UUID | None:
+    return decode(type_name, id) if id else None
+
+
+@strawberry.type(description="An event of a page.")
+class EventEdge(Edge[LoggedEvent]):
+    pass
+
+
+@strawberry.type(description="A page of the log.")
+class EventConnection:
+    edges: list[EventEdge] = strawberry.field(description="The events with their cursors.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+    total_count: int | None = strawberry.field(
+        default=None, description="Not counted for a log; the newest `seq` tells."
+    )
+
+    @strawberry.field(description="The events without their cursors.")
+    def nodes(self) -> list[LoggedEvent]:
+        return [edge.node for edge in self.edges]
+
+
+@strawberry.type
+class EventQuery:
+    @strawberry.field(description="The log itself, oldest first; cursors fit every subscription.")
+    async def events(
+        self,
+        info: Info,
+        filter: Annotated[
+            EventFilter | None, strawberry.argument(description="Which ones.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> EventConnection:
+        by = info.context.by
+        by.require(Right.READ_LOG)
+        page = Page(first, after, last, before)
+        head = await log.head(by.workspace_id)
+        found = await log.page(
+            head,
+            by.workspace_id,
+            filter.parts() if filter else log.Filter(),
+            size=page.size + 1,
+            after=after,
+            before=before,
+            backward=page.backward,
+        )
+        more = len(found) > page.size
+        kept = found[: page.size]
+        if page.backward:
+            kept = kept[::-1]
+        return _connection(kept, head, page, more=more)
+
+
+def _connection(events: list[Event], head: log.Head, page: Page, *, more: bool) -> EventConnection:
+    edges = [_edge(event, head) for event in events]
+    return EventConnection(
+        edges=edges,
+        page_info=PageInfo(
+            has_next_page=page.before is not None if page.backward else more,
+            has_previous_page=more if page.backward else page.after is not None,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        ),
+    )
+
+
+def _edge(event: Event, head: log.Head) -> EventEdge:
+    position = Position(head.epoch, event.seq, event.logged_at)
+    return EventEdge(cursor=position.cursor(), node=shown(event, position))

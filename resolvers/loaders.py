@@ -1,0 +1,195 @@
+"""Batched reads of related records: one statement for all that one step of an operation asks for.
+
+They batch and do not cache: a subscription's operation lives for hours.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+from tortoise.expressions import RawSQL
+
+from models.access import Actor
+from models.conversation import Conversation
+from models.database import fetch
+
+Row = Mapping[str, Any]
+Load = Callable[[list[UUID]], Awaitable[list[Row | None]]]
+
+CONVERSATION_COLUMNS = (
+    "id",
+    "workspace_id",
+    "line",
+    "status",
+    "contact_id",
+    "channel_id",
+    "team_id",
+    "assignee_id",
+    "queued_at",
+    "decision",
+    "last_message_id",
+    "opened_at",
+    "last_activity_at",
+    "closed_at",
+    "version",
+    "now",
+)
+
+_AGENT = """
+    SELECT a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new, a.capacity,
+           a.load, a.idle_period_days, EXISTS (
+               SELECT FROM presence_leases l
+               WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected
+    FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
+"""
+_TEAM = """
+    SELECT id, line, name, is_todos, is_active, parent_id, priority, distribution, online_only,
+           max_open, idle_period_days
+    FROM teams WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_CHANNEL = """
+    SELECT id, kind, name, status, default_line, sales_team_id, sales_agent_id, support_team_id
+    FROM channels WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_CONTACT = """
+    SELECT id, name, phone, email, created_at
+    FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_MESSAGE = """
+    SELECT id, conversation_id, direction, author_agent_id, external_id, text, created_at
+    FROM messages WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_CLOSING_REASON = """
+    SELECT id, name, is_active FROM closing_reasons WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_CLOSURE = """
+    SELECT DISTINCT ON (conversation_id)
+           conversation_id AS key, id, agent_id, team_id, cause, reason_id, summary, closed_at
+    FROM closures WHERE workspace_id = $1 AND conversation_id = ANY($2)
+    ORDER BY conversation_id, closed_at DESC
+"""
+_ASSIGNMENT = """
+    SELECT conversation_id AS key, id, agent_id, team_id, rule, decision, started_at, ended_at,
+           ending
+    FROM assignments
+    WHERE workspace_id = $1 AND conversation_id = ANY($2) AND ended_at IS NULL
+"""
+_POSITION = """
+    SELECT c.id AS key, (
+        SELECT count(*) FROM conversations o
+        WHERE o.team_id = c.team_id AND o.status = 'QUEUED'
+          AND (o.queued_at, o.id) <= (c.queued_at, c.id)) AS position
+    FROM conversations c
+    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND c.status = 'QUEUED'
+"""
+_CLOSES_AT = """
+    SELECT c.id AS key, c.last_activity_at + make_interval(days => p.days) AS closes_at
+    FROM conversations c
+    JOIN workspaces w ON w.id = c.workspace_id
+    LEFT JOIN teams t ON t.id = c.team_id
+    LEFT JOIN agents a ON a.id = c.assignee_id
+    CROSS JOIN LATERAL (SELECT coalesce(
+        a.idle_period_days, t.idle_period_days, w.idle_period_days) AS days) p
+    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND p.days > 0
+      AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
+"""
+_WAITING = """
+    SELECT team_id AS key, count(*) AS waiting, min(queued_at) AS longest_since,
+           relevo_now() AS now
+    FROM conversations WHERE workspace_id = $1 AND team_id = ANY($2) AND status = 'QUEUED'
+    GROUP BY team_id
+"""
+_MEMBERS = """
+    SELECT team_id AS key, array_agg(agent_id ORDER BY position) AS agent_ids
+    FROM memberships WHERE workspace_id = $1 AND team_id = ANY($2) GROUP BY team_id
+"""
+
+
+class Loaders:
+    """One loader a noun, all within the actor's workspace."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def _by_key(self, statement: str) -> "DataLoader[UUID, Row | None]":
+        async def load(keys: list[UUID]) -> list[Row | None]:
+            rows = await fetch(statement, self._actor.workspace_id, list(set(keys)))
+            # Statements name their key `key`, or load by the record's own id.
+            found: dict[UUID, Row] = {row[0]: dict(row) for row in rows}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def conversations(self) -> "DataLoader[UUID, Row | None]":
+        """Only those that the actor may see; the rest is None like the missing."""
+
+        async def load(keys: list[UUID]) -> list[Row | None]:
+            visible = await Conversation.visible_to(self._actor)
+            rows = await projected(visible.filter(id__in=set(keys)))
+            found: dict[UUID, Row] = {row["id"]: row for row in rows}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def agents(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_AGENT)
+
+    @cached_property
+    def teams(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_TEAM)
+
+    @cached_property
+    def channels(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_CHANNEL)
+
+    @cached_property
+    def contacts(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_CONTACT)
+
+    @cached_property
+    def messages(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_MESSAGE)
+
+    @cached_property
+    def closing_reasons(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_CLOSING_REASON)
+
+    @cached_property
+    def closures(self) -> "DataLoader[UUID, Row | None]":
+        """The last closure, by conversation."""
+        return self._by_key(_CLOSURE)
+
+    @cached_property
+    def assignments(self) -> "DataLoader[UUID, Row | None]":
+        """The open assignment, by conversation."""
+        return self._by_key(_ASSIGNMENT)
+
+    @cached_property
+    def positions(self) -> "DataLoader[UUID, Row | None]":
+        """The place in its queue, from 1, by conversation."""
+        return self._by_key(_POSITION)
+
+    @cached_property
+    def closing_times(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_CLOSES_AT)
+
+    @cached_property
+    def waiting(self) -> "DataLoader[UUID, Row | None]":
+        """How many wait and since when, by team."""
+        return self._by_key(_WAITING)
+
+    @cached_property
+    def members(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_MEMBERS)
+
+
+async def projected(conversations: Any) -> list[Row]:
+    """The columns a list shows, with the moment they were read at."""
+    rows: list[Row] = await conversations.annotate(now=RawSQL("relevo_now()")).values(
+        *CONVERSATION_COLUMNS
+    )
+    return rows

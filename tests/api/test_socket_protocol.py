@@ -1,0 +1,555 @@
+"""graphql-transport-ws: its close codes, its limits, and peers that misbehave or vanish."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import strawberry
+import uvicorn
+from structlog.testing import capture_logs
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from api import socket_protocol
+from api.graphql import GraphQLApp, InvalidToken
+from api.limits import SocketLimits
+from api.socket_protocol import SOCKET_OPTIONS
+from resolvers.guard import SCHEMA_EXTENSIONS
+from resolvers.masking import MaskedSchema
+
+TRANSPORT = Subprotocol("graphql-transport-ws")
+PATIENCE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Session:
+    token_id: UUID | None
+    expires_at: datetime | None = None
+
+
+@dataclass
+class Context:
+    actor: Session | None
+    request_id: str
+    ended: asyncio.Event
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def request_id(self, info: strawberry.Info) -> str:
+        return info.context.request_id
+
+    @strawberry.field
+    def broken(self) -> str:
+        raise ValueError("postgresql://secret")
+
+    @strawberry.field
+    def unencodable(self) -> strawberry.scalars.JSON:
+        return {"too": 2**70}  # type: ignore[return-value]  # what a careless resolver does
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def touch(self) -> str:
+        return "touched"
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, to: int = 2) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    @strawberry.subscription
+    async def silence(self, info: strawberry.Info) -> AsyncIterator[int]:
+        try:
+            await asyncio.Event().wait()
+            yield 0
+        finally:
+            info.context.ended.set()
+
+    @strawberry.subscription
+    async def flood(self, info: strawberry.Info) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "x" * 100_000
+        finally:
+            info.context.ended.set()
+
+    @strawberry.subscription
+    async def breaks(self) -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("postgresql://secret")
+
+
+schema = MaskedSchema(Query, Mutation, Subscription, extensions=SCHEMA_EXTENSIONS)
+
+
+@dataclass
+class Place:
+    """A server on a free port, with tokens to try on it."""
+
+    limits: SocketLimits = field(default_factory=SocketLimits)
+    tokens: dict[str, Session] = field(default_factory=lambda: {"good": Session(uuid4())})
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    port: int = 0
+    running: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.app = GraphQLApp(
+            schema,
+            authenticate=self.authenticate,
+            new_context=lambda session, request_id: Context(session, request_id, self.ended),
+            socket_limits=self.limits,
+        )
+        options = dict(SOCKET_OPTIONS)
+        config = uvicorn.Config(self.app, log_level="warning", lifespan="off", **options)
+        self.server = uvicorn.Server(config)
+
+    async def authenticate(self, token: str | None) -> Session | None:
+        if token == "crash":
+            raise ValueError("the database is away")
+        if token is not None and token not in self.tokens:
+            raise InvalidToken
+        return self.tokens[token] if token else None
+
+    def connect(self, **options: Any) -> connect:
+        options = {"subprotocols": [TRANSPORT], **options}
+        return connect(f"ws://127.0.0.1:{self.port}/graphql", **options)
+
+
+@asynccontextmanager
+async def serving(place: Place | None = None, **limits: float) -> AsyncIterator[Place]:
+    place = place or Place(SocketLimits(**limits))  # type: ignore[arg-type]  # counts are whole
+    listening = socket.create_server(("127.0.0.1", 0))
+    place.port = listening.getsockname()[1]
+    place.running = asyncio.create_task(place.server.serve([listening]))
+    try:
+        yield place
+    finally:
+        place.server.should_exit = True
+        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+async def place() -> AsyncIterator[Place]:
+    async with serving() as place:
+        yield place
+
+
+async def say(peer: ClientConnection, type: str, **rest: object) -> None:
+    await peer.send(json.dumps({"type": type, **rest}))
+
+
+async def subscribe(peer: ClientConnection, query: str, id: str = "1", **rest: object) -> None:
+    await say(peer, "subscribe", id=id, payload={"query": query, **rest})
+
+
+async def hear(peer: ClientConnection) -> dict[str, Any]:
+    text = await asyncio.wait_for(peer.recv(), PATIENCE_SECONDS)
+    assert isinstance(text, str)
+    message: dict[str, Any] = json.loads(text)
+    return message
+
+
+async def close_code(peer: ClientConnection) -> int | None:
+    with suppress(ConnectionClosed):
+        while True:
+            await hear(peer)
+    return peer.close_code
+
+
+async def greet(peer: ClientConnection, credentials: str = "good") -> None:
+    await say(peer, "connection_init", payload={"authorization": f"Bearer {credentials}"})
+    assert (await hear(peer))["type"] == "connection_ack"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"authorization": "Bearer good"},
+        {"Authorization": "bearer good"},
+        {"authorization": "good"},
+    ],
+)
+async def test_a_token_opens_the_socket(place: Place, payload: dict[str, str]) -> None:
+    async with place.connect() as peer:
+        await say(peer, "connection_init", payload=payload)
+
+        assert await hear(peer) == {"type": "connection_ack"}
+
+
+@pytest.mark.parametrize("message", [{}, {"payload": None}, {"payload": {}}])
+async def test_the_handshake_may_carry_the_token(place: Place, message: dict[str, object]) -> None:
+    async with place.connect(additional_headers={"Authorization": "Bearer good"}) as peer:
+        await say(peer, "connection_init", **message)
+
+        assert await hear(peer) == {"type": "connection_ack"}
+
+
+@pytest.mark.parametrize(
+    "payload", [None, {}, {"authorization": "Bearer bad"}, {"authorization": 5}]
+)
+async def test_without_a_valid_token_the_socket_closes(place: Place, payload: object) -> None:
+    async with place.connect() as peer:
+        await say(peer, "connection_init", payload=payload)
+
+        assert await close_code(peer) == 4403
+
+
+async def test_a_token_that_cannot_be_checked_now_may_be_tried_again(place: Place) -> None:
+    with capture_logs() as logs:
+        async with place.connect() as peer:
+            await say(peer, "connection_init", payload={"authorization": "crash"})
+
+            assert await close_code(peer) == 1013
+    assert [entry["event"] for entry in logs] == ["socket_not_authenticated"]
+
+
+@pytest.mark.parametrize("subprotocols", [None, [Subprotocol("graphql-ws")]])
+async def test_other_subprotocols_are_not_spoken(
+    place: Place, subprotocols: list[Subprotocol] | None
+) -> None:
+    async with place.connect(subprotocols=subprotocols) as peer:
+        assert await close_code(peer) == 4406
+
+
+async def test_a_page_of_another_origin_cannot_connect(place: Place) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await place.connect(origin="https://elsewhere.example")
+
+    assert refused.value.response.status_code == 403
+
+
+async def test_a_peer_that_never_says_hello_is_left() -> None:
+    async with serving(init_timeout_seconds=0.05) as place, place.connect() as peer:
+        assert await close_code(peer) == 4408
+
+
+async def test_a_second_hello_is_one_too_many(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await say(peer, "connection_init", payload={"authorization": "good"})
+
+        assert await close_code(peer) == 4429
+
+
+async def test_nothing_runs_before_the_hello(place: Place) -> None:
+    async with place.connect() as peer:
+        await subscribe(peer, "{ requestId }")
+
+        assert await close_code(peer) == 4401
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"{}",
+        "",
+        "{",
+        "[]",
+        "5",
+        "null",
+        '"ping"',
+        "[" * 60_000,
+        "{}",
+        '{"type": 5}',
+        '{"type": "dance"}',
+        '{"type": "ping", "payload": "x"}',
+        '{"type": "connection_init", "payload": "x"}',
+        '{"type": "connection_init", "payload": []}',
+        '{"type": "complete"}',
+        '{"type": "complete", "id": 1}',
+        '{"type": "subscribe", "id": "1"}',
+        '{"type": "subscribe", "id": "1", "payload": null}',
+        '{"type": "subscribe", "id": "1", "payload": {}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": 5}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "{a}", "variables": []}}',
+        '{"type": "subscribe", "id": 1, "payload": {"query": "{a}"}}',
+        '{"type": "subscribe", "id": "", "payload": {"query": "{a}"}}',
+        '{"type": "subscribe", "id": {}, "payload": {"query": "{a}"}}',
+        '{"type": "subscribe", "id": "1", "payload": {"query": "\\ud800"}}',
+    ],
+)
+async def test_a_malformed_message_closes_the_socket_without_a_trace(
+    place: Place, frame: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), capture_logs() as logs:
+        async with place.connect() as peer:
+            if "connection_init" not in str(frame):
+                await greet(peer)
+            await peer.send(frame)
+
+            assert await close_code(peer) == 4400
+    assert not caplog.records
+    assert not logs
+
+
+async def test_a_frame_beyond_the_limit_closes_the_socket(place: Place) -> None:
+    async with place.connect() as peer:
+        await peer.send("x" * (SOCKET_OPTIONS["ws_max_size"] + 1))
+
+        assert await close_code(peer) == 1009
+
+
+async def test_a_ping_is_answered(place: Place) -> None:
+    async with place.connect() as peer:
+        await say(peer, "ping", payload={"n": 1})
+
+        assert await hear(peer) == {"type": "pong"}
+
+
+async def test_a_subscription_delivers_and_completes(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription ($to: Int!) { count(to: $to) }", variables={"to": 2})
+
+        assert [await hear(peer) for _ in range(3)] == [
+            {"id": "1", "type": "next", "payload": {"data": {"count": 0}}},
+            {"id": "1", "type": "next", "payload": {"data": {"count": 1}}},
+            {"id": "1", "type": "complete"},
+        ]
+
+
+async def test_every_operation_has_a_context_of_its_own(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        told = []
+        for _ in range(2):
+            await subscribe(peer, "{ requestId }")
+            told.append((await hear(peer))["payload"]["data"]["requestId"])
+            assert (await hear(peer))["type"] == "complete"
+
+    assert told[0] != told[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { requestId } query B { requestId }", "BAD_USER_INPUT"),
+        ("subscription ($to: Int!) { count(to: $to) }", "BAD_USER_INPUT"),
+        ("{ requestId @include(if: true) # \0\n }", "BAD_USER_INPUT"),
+        ("mutation { touch }", "BAD_USER_INPUT"),
+        ("{ " + "requestId " * 2000 + "}", "OPERATION_TOO_COMPLEX"),
+    ],
+)
+async def test_a_mistake_ends_its_own_operation_only(place: Place, query: str, code: str) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, query)
+        error = await hear(peer)
+        await subscribe(peer, "{ requestId }")
+
+        assert (error["id"], error["type"]) == ("1", "error")
+        assert error["payload"][0]["extensions"]["code"] == code
+        assert set(error["payload"][0]["extensions"]) == {"code", "requestId", "retryable"}
+        assert (await hear(peer))["type"] == "next"
+
+
+async def test_an_unknown_operation_name_ends_its_own_operation_only(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "query A { requestId }", operationName="B")
+
+        assert (await hear(peer))["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_mutations_are_sent_elsewhere(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "mutation { touch }")
+
+        assert "over HTTP" in (await hear(peer))["payload"][0]["message"]
+
+
+async def test_a_bug_is_logged_once_and_not_told(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        with capture_logs() as logs:
+            await subscribe(peer, "subscription { breaks }")
+            delivered, broken, complete = [await hear(peer) for _ in range(3)]
+
+    assert delivered["payload"] == {"data": {"breaks": 1}}
+    assert broken["payload"]["errors"][0]["message"] == "Internal error"
+    assert complete["type"] == "complete"
+    request_ids = [entry["request_id"] for entry in logs]
+    assert request_ids == [broken["payload"]["errors"][0]["extensions"]["requestId"]]
+
+
+async def test_a_result_that_cannot_be_encoded_is_a_bug_like_any_other(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        with capture_logs() as logs:
+            await subscribe(peer, "{ unencodable }")
+            told = await hear(peer)
+
+    assert told["type"] == "error"
+    assert told["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert len(logs) == 1
+
+
+async def test_an_id_in_use_closes_the_socket(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription { silence }")
+        await subscribe(peer, "subscription { silence }")
+
+        assert await close_code(peer) == 4409
+
+
+async def test_completing_frees_the_id_and_ends_the_source() -> None:
+    async with serving() as place, place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription { silence }")
+        await say(peer, "complete", id="1")
+        await subscribe(peer, "{ requestId }")
+
+        assert (await hear(peer))["type"] == "next"
+
+
+async def test_leaving_ends_the_source() -> None:
+    async with serving() as place:
+        async with place.connect() as peer:
+            await greet(peer)
+            await subscribe(peer, "subscription { silence }")
+            await subscribe(peer, "{ requestId }", id="2")
+            await hear(peer)
+
+        await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
+        assert len(place.app.sockets) == 0
+
+
+async def test_one_socket_runs_a_limited_number_of_operations() -> None:
+    async with serving(operations_max=1) as place, place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription { silence }", id="1")
+        await subscribe(peer, "subscription { silence }", id="2")
+        refused = await hear(peer)
+
+        assert (refused["id"], refused["type"]) == ("2", "error")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert refused["payload"][0]["extensions"]["retryable"] is True
+
+
+async def test_one_token_holds_a_limited_number_of_sockets() -> None:
+    limits = SocketLimits(sockets_per_token_max=1)
+    place = Place(limits, {"good": Session(uuid4()), "unnamed": Session(None)})
+    async with serving(place), place.connect() as first, place.connect() as second:
+        await greet(first)
+        await say(second, "connection_init", payload={"authorization": "good"})
+
+        assert await close_code(second) == 4503
+        async with place.connect() as third:
+            await greet(third, "unnamed")
+
+
+async def test_a_closed_socket_makes_room_for_the_next() -> None:
+    async with serving(sockets_per_token_max=1) as place:
+        async with place.connect() as first:
+            await greet(first)
+            await subscribe(first, "subscription { silence }")
+            await subscribe(first, "{ requestId }", id="2")
+            await hear(first)
+        await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
+
+        async with place.connect() as second:
+            await greet(second)
+
+
+async def test_a_token_that_expires_closes_its_socket() -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=0.2)
+    async with serving(Place(tokens={"good": Session(uuid4(), soon)})) as place:
+        async with place.connect() as peer:
+            await greet(peer)
+
+            assert await close_code(peer) == 4403
+        async with place.connect() as late:
+            await say(late, "connection_init", payload={"authorization": "good"})
+
+            assert await close_code(late) == 4403
+
+
+async def test_a_revoked_token_closes_its_sockets_and_no_others() -> None:
+    revoked, kept = Session(uuid4()), Session(uuid4())
+    place = Place(tokens={"revoked": revoked, "kept": kept})
+    async with serving(place), place.connect() as leaving, place.connect() as staying:
+        await greet(leaving, "revoked")
+        await greet(staying, "kept")
+        await subscribe(leaving, "subscription { silence }")
+
+        assert place.app.sockets.close_token(revoked.token_id or uuid4()) == 1
+
+        assert await close_code(leaving) == 4403
+        await subscribe(staying, "{ requestId }")
+        assert (await hear(staying))["type"] == "next"
+
+
+async def test_a_silent_peer_is_asked_and_left_without_an_answer() -> None:
+    limits = SocketLimits(ping_interval_seconds=0.05, pong_timeout_seconds=0.05)
+    async with serving(Place(limits)) as place, place.connect() as peer:
+        await greet(peer)
+
+        assert await hear(peer) == {"type": "ping"}
+        assert await close_code(peer) == 4499
+
+
+async def test_a_peer_that_answers_is_kept() -> None:
+    limits = SocketLimits(ping_interval_seconds=0.05, pong_timeout_seconds=0.5)
+    async with serving(Place(limits)) as place, place.connect() as peer:
+        await greet(peer)
+        for _ in range(2):
+            assert await hear(peer) == {"type": "ping"}
+            await say(peer, "pong")
+        await subscribe(peer, "{ requestId }")
+
+        assert (await hear(peer))["type"] == "next"
+
+
+@asynccontextmanager
+async def stalled(place: Place) -> AsyncIterator[None]:
+    """A peer that asks for a flood and never reads a byte of it."""
+    peer = await place.connect(max_queue=1, ping_interval=None)
+    try:
+        await greet(peer)
+        peer.transport.pause_reading()
+        await subscribe(peer, "subscription { flood }")
+        yield
+    finally:
+        peer.transport.abort()
+
+
+async def test_a_peer_that_stops_reading_is_dropped_and_its_source_ends() -> None:
+    async with serving(send_timeout_seconds=0.2) as place, stalled(place), place.connect() as other:
+        await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
+
+        await greet(other)
+        assert len(place.app.sockets) == 1
+
+
+async def test_the_server_stops_although_a_peer_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket_protocol, "ABORT_GRACE_SECONDS", 0.1)
+    async with serving() as place, stalled(place):
+        async with place.connect() as other:
+            await greet(other)
+            place.server.should_exit = True
+
+            assert await close_code(other) == 1012
+        assert place.running
+        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
+        assert place.ended.is_set()

@@ -1,0 +1,148 @@
+"""Sweeps: what is due by the database's clock, done in batches by whichever worker comes first.
+
+Timers are rows, so nothing here knows when anything is due: every sweep asks the database, often,
+and any number of workers may ask at the same time. A sweep that fails is asked again; what it did
+before is committed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from models import agent, idempotency, idle, queue
+from models.database import retrying, tx
+
+IDLE_EVERY_SECONDS = 1.0
+IDLE_BATCH_SIZE = 500
+PRESENCE_EVERY_SECONDS = 1.0
+PRESENCE_BATCH_SIZE = 500
+# Every cause drains by itself after its commit; this repairs what a crash cut off.
+DRAIN_EVERY_SECONDS = 3.0
+DRAIN_TEAMS_MAX = 10_000
+FORGET_EVERY_SECONDS = 60.0
+# One batch a minute keeps up with 800 commands a second, more than one log can number.
+FORGET_BATCH_SIZE = 50_000
+
+RETRY_SECONDS = 0.5
+RETRY_SECONDS_MAX = 4.0
+REPORT_EVERY_SECONDS = 60.0
+BURST_ROUNDS_MAX = 1_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One kind of due work: `batch` does at most so many and returns how many it did."""
+
+    name: str
+    batch: Callable[[int], Awaitable[int]]
+    batch_size: int
+    every_seconds: float
+
+
+async def _forget_keys(batch_size: int) -> int:
+    async with tx() as transaction:
+        await idempotency.forget_old(transaction, batch_size)
+    return 0  # forgetting is nobody's news
+
+
+SWEEPS = (
+    Sweep("idle_closed", idle.close_idle, IDLE_BATCH_SIZE, IDLE_EVERY_SECONDS),
+    Sweep("presence_lapsed", agent.lapse_presence, PRESENCE_BATCH_SIZE, PRESENCE_EVERY_SECONDS),
+    Sweep("drained", queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
+    Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),
+)
+
+
+class Sweeper:
+    """Repeats every sweep on its own, so that one that fails or takes long delays no other."""
+
+    def __init__(self, sweeps: Sequence[Sweep] = SWEEPS) -> None:
+        self.swept: Counter[str] = Counter()
+        self._sweeps = sweeps
+        self._woken = {sweep.name: asyncio.Event() for sweep in sweeps}
+        self._failures: Counter[str] = Counter()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Sweep until `stop`; whatever goes wrong is told and tried again."""
+        async with asyncio.TaskGroup() as group:
+            for sweep in self._sweeps:
+                group.create_task(self._repeat(sweep))
+            group.create_task(self._report())
+        self._tell()
+
+    async def burst(self) -> None:
+        """Sweep until nothing is due."""
+        for _ in range(BURST_ROUNDS_MAX):
+            done = [await retrying(partial(self._sweep, sweep)) for sweep in self._sweeps]
+            if self.is_stopping or not any(done):
+                break
+        self._tell()
+
+    def wake(self) -> None:
+        """Sweep at once, except what failed lately: that keeps its back-off."""
+        for name, woken in self._woken.items():
+            if not self._failures[name]:
+                woken.set()
+
+    def stop(self) -> None:
+        """Let the running batches finish, and `run` return."""
+        self._stopping.set()
+        for woken in self._woken.values():
+            woken.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    async def _repeat(self, sweep: Sweep) -> None:
+        while not self.is_stopping:
+            seconds = sweep.every_seconds
+            try:
+                await self._sweep(sweep)
+                self._failures[sweep.name] = 0
+            except Exception as error:  # noqa: BLE001 - an outage must end, not the worker
+                seconds = self._failed(sweep, error)
+            await _wait(self._woken[sweep.name], seconds)
+            self._woken[sweep.name].clear()
+
+    async def _sweep(self, sweep: Sweep) -> int:
+        total = 0
+        while not self.is_stopping:
+            count = await sweep.batch(sweep.batch_size)
+            self.swept[sweep.name] += count
+            total += count
+            if count < sweep.batch_size:
+                break
+        return total
+
+    def _failed(self, sweep: Sweep, error: Exception) -> float:
+        """In how many seconds to try again."""
+        seconds = min(RETRY_SECONDS * 2.0 ** self._failures[sweep.name], RETRY_SECONDS_MAX)
+        self._failures[sweep.name] += 1
+        log.warning("sweep failed", sweep=sweep.name, error=repr(error), again_in_seconds=seconds)
+        return seconds
+
+    async def _report(self) -> None:
+        while not self.is_stopping:
+            self._tell()
+            await _wait(self._stopping, REPORT_EVERY_SECONDS)
+
+    def _tell(self) -> None:
+        """One line with what was swept since the last one, if anything was."""
+        if counts := +self.swept:
+            log.info("swept", **counts)
+        self.swept.clear()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -97,7 +97,7 @@ class Agent(Record):
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "Agent":
         """The agent, locked for the rest of the transaction; raises NotFound, AgentInactive."""
-        agent = await cls.visible_to(by).select_for_update(no_key=True).get_or_none(id=id)
+        agent = await cls.fetch_one("id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True)
         if agent is None:
             raise NotFound("agent", path="input.agentId")
         if not agent.is_active:

@@ -1,12 +1,14 @@
 """What every record has: an id unique everywhere, its workspace, and the database's clock."""
 
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from tortoise import fields
 from tortoise.fields.db_defaults import SqlDefault
 from tortoise.models import Model
+
+from models.database import fetchrow
 
 # The only clock: `relevo_now()` is clock_timestamp(); tests replace its body to travel in time.
 NOW = SqlDefault("relevo_now()")
@@ -40,6 +42,20 @@ class Record(Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    async def fetch_one(cls, condition: str, *arguments: object, lock: bool = False) -> Self | None:
+        """One record by an SQL condition, locked until the commit if asked for.
+
+        For the paths that every message takes: the query builder costs five times the statement.
+        """
+        columns = ", ".join(f'"{name}"' for name in cls._meta.fields_db_projection.values())
+        row = await fetchrow(
+            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition} LIMIT 1'  # noqa: S608
+            f"{' FOR NO KEY UPDATE' if lock else ''}",
+            *arguments,
+        )
+        return None if row is None else cls._init_from_db(**row)
 
 
 def reference(model: str, *, null: bool = False) -> Any:

@@ -6,6 +6,7 @@ agents; event numbering. What was read before a lock is checked again after it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from models.agent import Agent
 from models.base import NOW, Line, Record, reference
 from models.channel import Channel, require_line
 from models.closure import Cause, ClosingReason, Closure
-from models.database import Transaction, tx
+from models.database import Transaction, fetchval, tx
 from models.decision import Availability, Rule, Verdict
 from models.errors import (
     AgentAtCapacity,
@@ -55,6 +56,32 @@ class Status(StrEnum):
     CLOSED = "CLOSED"
 
 
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Which conversations an actor sees; the one place that says so."""
+
+    workspace_id: UUID
+    everything: bool
+    agent_id: UUID | None
+    team_ids: list[UUID]
+
+    @classmethod
+    async def of(cls, actor: Actor) -> "Visibility":
+        if actor.may(Right.SEE_ALL) or actor.agent_id is None:
+            return cls(actor.workspace_id, actor.may(Right.SEE_ALL), None, [])
+        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
+        return cls(actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=teams)
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """What the condition `VISIBLE` takes first."""
+        return (self.workspace_id, self.everything, self.agent_id, self.team_ids)
+
+
+VISIBLE = """workspace_id = $1
+    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[]))"""
+
+
 class Conversation(Record):
     """One exchange with a contact on a channel."""
 
@@ -83,13 +110,11 @@ class Conversation(Record):
     @classmethod
     async def visible_to(cls, actor: Actor) -> QuerySet[Self]:
         """Own conversations, and those of the teams that an agent sees; everything to the rest."""
+        seen = await Visibility.of(actor)
         within = cls.filter(workspace_id=actor.workspace_id)
-        if actor.may(Right.SEE_ALL):
+        if seen.everything:
             return within
-        if actor.agent_id is None:
-            return cls.filter(id__in=[])
-        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
-        return within.filter(Q(assignee_id=actor.agent_id) | Q(team_id__in=teams))
+        return within.filter(Q(assignee_id=seen.agent_id) | Q(team_id__in=seen.team_ids))
 
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> Self:
@@ -97,8 +122,8 @@ class Conversation(Record):
 
         Raises NotFound, or ConversationChanged when it is not what the caller saw.
         """
-        visible = await cls.visible_to(by)
-        found = await visible.select_for_update(no_key=True).get_or_none(id=id)
+        seen = await Visibility.of(by)
+        found = await cls.fetch_one(f"id = $5 AND {VISIBLE}", *seen.arguments, id, lock=True)
         if found is None:
             raise NotFound("conversation", path="input.conversationId")
         if expected_version is not None and expected_version != found.version:
@@ -398,7 +423,12 @@ class Conversation(Record):
         """Only an integration speaks for an agent: people work elsewhere, and it tells us."""
         if by.kind is not ActorKind.INTEGRATION:
             raise Forbidden("act for somebody else")
-        if not await Agent.exists(id=agent_id, workspace_id=self.workspace_id):
+        known = await fetchval(
+            "SELECT EXISTS (SELECT FROM agents WHERE id = $1 AND workspace_id = $2)",
+            agent_id,
+            self.workspace_id,
+        )
+        if not known:
             raise NotFound("agent", path="input.onBehalfOf")
 
     def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:

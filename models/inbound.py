@@ -44,12 +44,10 @@ async def receive(
     """
     by.require(Right.RECEIVE_MESSAGES)
     message.require_text(text)
-    channel = await Channel.visible_to(by).get_or_none(id=channel_id)
+    channel = await Channel.fetch_one("id = $1 AND workspace_id = $2", channel_id, by.workspace_id)
     if channel is None:
         raise NotFound("channel", path="input.channelId")
     require_line(channel.kind, line or channel.default_line)
-    if twin := await _delivered(channel_id, external_id):
-        return _repeated(twin)
     async with tx() as transaction:
         contact_id = await lock_sender(transaction, channel_id, sender, by=by)
         # A twin of this delivery held the contact's lock before us, if there was one.
@@ -86,11 +84,11 @@ def _repeated(twin: Row) -> Received:
 
 
 async def _open_conversation(contact_id: UUID, channel_id: UUID) -> Conversation | None:
-    return (
-        await Conversation.filter(contact_id=contact_id, channel_id=channel_id)
-        .exclude(status=Status.CLOSED)
-        .select_for_update(no_key=True)
-        .first()
+    return await Conversation.fetch_one(
+        "contact_id = $1 AND channel_id = $2 AND status <> 'CLOSED'",
+        contact_id,
+        channel_id,
+        lock=True,
     )
 
 

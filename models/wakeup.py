@@ -14,6 +14,8 @@ from models.database import Transaction
 PREFIX = "workspace:"
 TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5
+# Under load one hint serves many commits; readers of this process are woken without it.
+COALESCE_SECONDS = 0.005
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +69,7 @@ class Wakeups:
         async with redis:
             while True:
                 await self._something.wait()
+                await asyncio.sleep(COALESCE_SECONDS)
                 self._something.clear()
                 grown, self._grown = self._grown, set()
                 with suppress(RedisError, OSError, TimeoutError):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from models.access import Actor
+from models.access import Actor, Right
 from models.errors import Unauthenticated
 from models.stream import Reader
 from models.team import Team
@@ -29,11 +29,13 @@ class Context:
             raise Unauthenticated
         return self.actor
 
-    async def visible_queues(self) -> frozenset[UUID]:
-        """The teams whose queues the actor sees, asked once an operation."""
+    async def sees_queue(self, id: UUID) -> bool:
+        """Whether the actor sees the queue of a team of its workspace; asked once an operation."""
+        if self.by.may(Right.SEE_ALL):
+            return True
         if self._visible_queues is None:
             self._visible_queues = frozenset(await Team.queues_visible_to(self.by))
-        return self._visible_queues
+        return id in self._visible_queues
 
     @cached_property
     def loaders(self) -> Loaders:

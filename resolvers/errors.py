@@ -16,7 +16,8 @@ def _leaves(error: type[RuleViolation]) -> Iterator[type[RuleViolation]]:
         yield from _leaves(below)
 
 
-_codes: Any = Enum("UserErrorCode", {leaf.code: leaf.code for leaf in _leaves(RuleViolation)})
+_names = [leaf.code for leaf in _leaves(RuleViolation)]
+_codes: Any = Enum("UserErrorCode", {name: name for name in _names})  # type: ignore[misc]  # made here
 # A new violation needs no second registration: its class is its code.
 UserErrorCode = strawberry.enum(
     _codes,

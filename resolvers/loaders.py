@@ -12,7 +12,7 @@ from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
 from models.access import Actor
-from models.conversation import Conversation
+from models.conversation import VISIBLE, Visibility
 from models.database import fetch
 
 Row = Mapping[str, Any]
@@ -37,6 +37,10 @@ CONVERSATION_COLUMNS = (
     "now",
 )
 
+_CONVERSATION = f"""
+    SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
+    WHERE id = ANY($5) AND {VISIBLE}
+"""  # noqa: S608 - constants
 _AGENT = """
     SELECT a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new, a.capacity,
            a.load, a.idle_period_days, EXISTS (
@@ -127,9 +131,9 @@ class Loaders:
         """Only those that the actor may see; the rest is None like the missing."""
 
         async def load(keys: list[UUID]) -> list[Row | None]:
-            visible = await Conversation.visible_to(self._actor)
-            rows = await projected(visible.filter(id__in=set(keys)))
-            found: dict[UUID, Row] = {row["id"]: row for row in rows}
+            seen = await Visibility.of(self._actor)
+            rows = await fetch(_CONVERSATION, *seen.arguments, list(set(keys)))
+            found: dict[UUID, Row] = {row["id"]: dict(row) for row in rows}
             return [found.get(key) for key in keys]
 
         return DataLoader(load, cache=False)

@@ -188,7 +188,7 @@ class SettingsQuery:
         last: Last = None,
         before: Before = None,
     ) -> QueueConnection:
-        visible = TeamRecord.filter(id__in=await info.context.visible_queues())
+        visible = TeamRecord.filter(id__in=await TeamRecord.queues_visible_to(info.context.by))
         page = Page(first, after, last, before)
         kind = (QueueConnection, QueueEdge)
         return cast("QueueConnection", await _page(info, visible, page, Queue, "teams", kind))

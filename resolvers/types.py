@@ -421,7 +421,7 @@ async def team_of(info: Info, id: UUID | None) -> Team | None:
 
 async def queue_of(info: Info, id: UUID | None) -> Queue | None:
     """The team's queue, if the asker sees it."""
-    if id is None or id not in await info.context.visible_queues():
+    if id is None or not await info.context.sees_queue(id):
         return None
     row = await info.context.loaders.teams.load(id)
     return Queue.of(row)

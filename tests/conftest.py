@@ -21,12 +21,13 @@ POOL_MAX = 20
 TEMPLATE = f"relevo_template_{os.getpid()}"
 DATABASE = f"relevo_test_{os.getpid()}"
 CopyOfDatabase = Callable[[str], AbstractAsyncContextManager[str]]
+ConnectedTo = Callable[[str], AbstractAsyncContextManager[None]]
 
 # One row that all processes read, so that a test travels in time with every process it starts.
 TRAVELLING_CLOCK = """
     CREATE TABLE test_clock (shift interval NOT NULL);
     INSERT INTO test_clock VALUES ('0');
-    CREATE OR REPLACE FUNCTION relevo_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+    CREATE OR REPLACE FUNCTION relevo_now() RETURNS timestamptz LANGUAGE sql STABLE
         AS 'SELECT clock_timestamp() + shift FROM public.test_clock';
 """
 
@@ -98,6 +99,23 @@ async def pool(empty_database: str) -> AsyncIterator[str]:
     await models_database.connect(empty_database, pool_max=POOL_MAX)
     yield empty_database
     await models_database.close()
+
+
+@pytest.fixture
+def connected_to(pool: str) -> ConnectedTo:
+    """Lead the models to another database for a while: `async with connected_to(url)`."""
+
+    @asynccontextmanager
+    async def connected(url: str) -> AsyncIterator[None]:
+        await models_database.close()
+        await models_database.connect(url)
+        try:
+            yield
+        finally:
+            await models_database.close()
+            await models_database.connect(pool, pool_max=POOL_MAX)
+
+    return connected
 
 
 @pytest.fixture(scope="session")

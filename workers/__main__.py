@@ -82,6 +82,8 @@ def _log_to_stderr(level_name: str) -> None:
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    # An outage is told by the sweep that it stops, not by a traceback a second.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -27,6 +28,7 @@ from models.base import IdlePeriod
 from models.conversation import Status
 from models.database import credentials, fetch, fetchval
 from models.decision import Distribution
+from models.wakeup import Wakeups
 from tests.conftest import Clock, CopyOfDatabase
 from tests.factories import a_channel, a_conversation, a_message, a_team, an_agent
 from workers import tasks
@@ -104,6 +106,25 @@ async def test_a_worker_repairs_a_drain_that_a_crash_cut_off(
 
     await conversation.refresh_from_db()
     assert conversation.assignee_id == agent.id
+
+
+async def test_what_a_worker_commits_wakes_the_readers_of_the_log(
+    workspace: Workspace, database: str, redis_url: str, clock: Clock
+) -> None:
+    await _close_after_a_day(workspace)
+    await a_conversation(workspace)
+    heard: set[UUID | None] = set()
+    wakeups = Wakeups(redis_url)
+    wakeups.listen(heard.add)
+    wakeups.start(publish=False)
+    try:
+        await eventually(lambda: _is(None in heard))
+        async with a_worker(database, redis_url):
+            await clock.travel(days=1)
+
+            await eventually(lambda: _is(workspace.id in heard))
+    finally:
+        await wakeups.stop()
 
 
 async def test_timers_go_on_without_valkey_and_jobs_come_back_with_it(

@@ -11,7 +11,8 @@ from starlette.routing import Route, WebSocketRoute
 from api.auth import Caller, authenticate
 from api.graphql import GraphQLApp
 from api.health import live, ready
-from models import database
+from api.jobs import Jobs
+from models import database, queue
 from models.settings import Settings
 from models.stream import Reader
 from models.wakeup import Wakeups
@@ -41,10 +42,14 @@ def create_app(settings: Settings) -> Starlette:
         forget = database.on_commit(wakeups.committed)
         wakeups.start()
         reader.start()
+        jobs = Jobs(settings.redis_url or "")
+        queue.hand_over_to(jobs.drain)
         try:
             yield
         finally:
+            queue.hand_over_to(None)
             forget()
+            await jobs.close()
             await reader.stop()
             await wakeups.stop()
             await database.close()

@@ -32,6 +32,7 @@ PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 1_024
 LEASE_SECONDS = 60
 DEVICE_LENGTH_MAX = 100
+LEASES_KEPT_SECONDS = 3_600
 
 # The library's defaults follow RFC 9106's second choice for machines that also serve requests.
 _hasher = PasswordHasher()
@@ -208,6 +209,16 @@ async def lapse_presence(batch_size: int) -> int:
         for row in lapsed:
             by = Actor.system(row["workspace_id"])
             event.record(event.Kind.AGENT_DISCONNECTED, by=by, to_agent_id=row["id"])
+        await transaction.execute(
+            """
+            DELETE FROM presence_leases WHERE (agent_id, device) IN (
+                SELECT agent_id, device FROM presence_leases
+                WHERE expires_at < relevo_now() - make_interval(secs => $1)
+                ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+            """,
+            LEASES_KEPT_SECONDS,
+            batch_size,
+        )
     return len(lapsed)
 
 

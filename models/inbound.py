@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from models import decision, event, message, queue
+from models import decision, distribution, event, message, queue
 from models.access import Actor, Right
 from models.assignment import Hold, begin
 from models.base import Line
@@ -156,12 +156,14 @@ async def _place(
         await _give(transaction, conversation, target.agent_id)
         return
     assert conversation.team_id is not None  # noqa: S101 - only an agent's target has no team
-    await queue.distribute(
+    await distribution.distribute(
         transaction, [conversation.team_id], entering=frozenset({conversation.id})
     )
     placed = await fetchrow("SELECT status FROM conversations WHERE id = $1", conversation.id)
     if placed is not None and placed["status"] == Status.QUEUED:
         conversation.record(event.Kind.CONVERSATION_QUEUED, by=by, from_queue_id=None)
+        # Somebody is eligible all the same when it came in behind more than one batch.
+        queue.follow(transaction, teams=[conversation.team_id])
 
 
 async def _give(transaction: Transaction, conversation: Conversation, agent_id: UUID) -> None:

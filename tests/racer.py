@@ -8,10 +8,13 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
 from tortoise.queryset import QuerySet
 
 from models import Agent, Conversation, Team, database
@@ -20,7 +23,7 @@ from models.database import Transaction, retrying, tx
 from models.errors import DomainError
 
 TASKS = 3
-ROUNDS = 25
+ROUNDS = 60
 LOCK = "FOR NO KEY UPDATE"
 
 
@@ -40,108 +43,97 @@ def without_locks() -> None:
             setattr(self, name, unlocked(getattr(self, name)))
 
     Transaction.__init__ = init  # type: ignore[method-assign]
-    QuerySet.select_for_update = lambda self, **_: self  # type: ignore[assignment,method-assign,misc]
+    QuerySet.select_for_update = lambda self, **_: self  # type: ignore[method-assign]
 
 
-class Racer:
-    """One process's hands: every command is one that a client could send."""
+@dataclass(frozen=True)
+class Commands:
+    """What clients send for one conversation, each a transaction of its own.
 
-    def __init__(self, seed: int, agents: list[Agent], teams: list[Team], ids: list[UUID]) -> None:
-        self.choose = random.Random(seed)  # noqa: S311 - a race
-        self.agents = agents
-        self.teams = teams
-        self.ids = ids
+    Those that give it to `agent` are named by the rule that their assignment is kept with.
+    """
 
-    async def storm(self) -> None:
-        """Everybody picks everything, in the same order."""
-        for id in self.ids:
-            agent = self.choose.choice(self.agents)
-            await self._try("PICKED", id, agent.id, lambda id=id, a=agent: _pick(id, _as(a)))
+    id: UUID
+    agent: Agent
+    team: Team
 
-    async def mix(self) -> None:
-        for _ in range(ROUNDS):
-            id, agent = self.choose.choice(self.ids), self.choose.choice(self.agents)
-            boss = Actor.system(agent.workspace_id)
-            await self.choose.choice(
-                [
-                    lambda: self._try("PICKED", id, agent.id, lambda: _pick(id, _as(agent))),
-                    lambda: self._try(
-                        "ASSIGNED_BY_HAND", id, agent.id, lambda: _assign(id, agent.id, boss)
-                    ),
-                    lambda: self._try(
-                        "TRANSFERRED",
-                        id,
-                        agent.id,
-                        lambda: Conversation.transfer(id, by=boss, to_agent=agent.id),
-                    ),
-                    lambda: self._try(
-                        None,
-                        id,
-                        None,
-                        lambda: Conversation.transfer(
-                            id, by=boss, to_team=self.choose.choice(self.teams).id
-                        ),
-                    ),
-                    lambda: self._try(None, id, None, lambda: _unassign(id, boss)),
-                    lambda: self._try(None, id, None, lambda: _close(id, boss)),
-                    lambda: self._try(None, id, None, lambda: Conversation.reopen(id, by=boss)),
-                ]
-            )()
+    @property
+    def boss(self) -> Actor:
+        return Actor.system(self.agent.workspace_id)
 
-    async def _try(
-        self,
-        rule: str | None,
-        id: UUID,
-        agent_id: UUID | None,
-        command: Callable[[], Awaitable[object]],
-    ) -> None:
+    @asynccontextmanager
+    async def _locked(self, by: Actor) -> AsyncIterator[Conversation]:
+        async with tx():
+            yield await Conversation.locked(self.id, by=by)
+
+    async def picked(self) -> None:
+        by = Actor(ActorKind.AGENT, self.agent.workspace_id, self.agent.id, Role.AGENT)
+        async with self._locked(by) as conversation:
+            await conversation.pick(by=by)
+
+    async def assigned_by_hand(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await conversation.assign(self.agent.id, by=self.boss)
+
+    async def transferred(self) -> None:
+        await Conversation.transfer(self.id, by=self.boss, to_agent=self.agent.id)
+
+    async def to_team(self) -> None:
+        await Conversation.transfer(self.id, by=self.boss, to_team=self.team.id)
+
+    async def unassign(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await conversation.unassign(by=self.boss)
+
+    async def close(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await conversation.close(by=self.boss)
+
+    async def reopen(self) -> None:
+        await Conversation.reopen(self.id, by=self.boss)
+
+
+GIVE = ("picked", "assigned_by_hand", "transferred")
+MIX = (*GIVE, "to_team", "to_team", "unassign", "close", "reopen", "reopen")
+
+
+async def race(
+    choose: random.Random, agents: list[Agent], teams: list[Team], ids: list[UUID]
+) -> None:
+    """Everybody picks everything in the same order; then everything at once."""
+    mixed = [(choose.choice(ids), choose.choice(MIX)) for _ in range(ROUNDS)]
+    for id, name in [*((id, "picked") for id in ids), *mixed]:
+        commands = Commands(id, choose.choice(agents), choose.choice(teams))
         try:
-            await retrying(command)
+            await retrying(getattr(commands, name))
         except DomainError:
-            return
-        if rule is not None:
-            print(json.dumps([rule, str(id), str(agent_id)]), flush=True)  # noqa: T201
+            continue
+        if name in GIVE:
+            tell([name.upper(), str(id), str(commands.agent.id)])
 
 
-def _as(agent: Agent) -> Actor:
-    return Actor(ActorKind.AGENT, agent.workspace_id, agent.id, Role.AGENT)
-
-
-async def _pick(id: UUID, by: Actor) -> None:
-    async with tx():
-        await (await Conversation.locked(id, by=by)).pick(by=by)
-
-
-async def _assign(id: UUID, agent_id: UUID, by: Actor) -> None:
-    async with tx():
-        await (await Conversation.locked(id, by=by)).assign(agent_id, by=by)
-
-
-async def _unassign(id: UUID, by: Actor) -> None:
-    async with tx():
-        await (await Conversation.locked(id, by=by)).unassign(by=by)
-
-
-async def _close(id: UUID, by: Actor) -> None:
-    async with tx():
-        await (await Conversation.locked(id, by=by)).close(by=by)
+def tell(what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 async def main(database_url: str, seed: int, locked: str) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if locked == "unlocked":
         without_locks()
     await database.connect(database_url, pool_max=TASKS + 1)
     agents = await Agent.all().order_by("email")
     ids = [c.id for c in await Conversation.all().order_by("opened_at")]
     teams = await Team.filter(is_todos=False)
-    racers = [Racer(seed * TASKS + n, agents, teams, ids) for n in range(TASKS)]
-    print("ready", flush=True)  # noqa: T201
+    tell("ready")
     await asyncio.to_thread(sys.stdin.readline)
-    for stage in (Racer.storm, Racer.mix):
-        outcomes = await asyncio.gather(*map(stage, racers), return_exceptions=locked != "locked")
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                print(repr(outcome), file=sys.stderr)  # noqa: T201
+    rivals = [random.Random(seed * TASKS + number) for number in range(TASKS)]  # noqa: S311
+    outcomes = await asyncio.gather(
+        *[race(choose, agents, teams, ids) for choose in rivals],
+        return_exceptions=locked == "unlocked",
+    )
+    for outcome in filter(None, outcomes):
+        sys.stderr.write(f"{outcome!r}\n")
     await database.close()
 
 

@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 from models import queue
 from workers.sweeps import Sweeper
 
-QUEUE_NAME = "relevo:jobs"
 POLL_SECONDS = 0.1
 # A killed worker's job is run again after this and ten seconds: one long job would delay them all.
 JOB_TIMEOUT_SECONDS = 10
@@ -59,7 +58,7 @@ def client(redis_url: str) -> ArqRedis:
     )
     redis.job_serializer = _encode
     redis.job_deserializer = orjson.loads
-    redis.default_queue_name = QUEUE_NAME
+    redis.default_queue_name = queue.JOBS_QUEUE
     return redis
 
 
@@ -83,7 +82,7 @@ async def _serve_while_connected(redis_url: str, sweeper: Sweeper) -> None:
     redis = client(redis_url)
     worker = Worker(
         functions=[sweep, drain],
-        queue_name=QUEUE_NAME,
+        queue_name=queue.JOBS_QUEUE,
         redis_pool=redis,
         handle_signals=False,
         max_jobs=JOBS_MAX,

@@ -245,7 +245,7 @@ async def test_a_job_that_nobody_can_read_ends_nothing(redis_url: str) -> None:
         tasks.client(redis_url) as jobs,
     ):
         await jobs.set("arq:job:poison", b"\x80\x04cposix\nsystem\n")
-        await jobs.zadd(tasks.QUEUE_NAME, {"poison": 1})
+        await jobs.zadd(queue.JOBS_QUEUE, {"poison": 1})
         await jobs.enqueue_job("drain", ["no team's id"])
         await jobs.enqueue_job("no such function")
         async with serving(redis_url, sweeper):
@@ -303,7 +303,7 @@ async def _is(holds: bool) -> bool:
 
 
 async def _is_empty(jobs: ArqRedis) -> bool:
-    return not await jobs.zcard(tasks.QUEUE_NAME)
+    return not await jobs.zcard(queue.JOBS_QUEUE)
 
 
 async def _events(kind: str) -> int:

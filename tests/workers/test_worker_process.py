@@ -23,7 +23,7 @@ from arq import ArqRedis
 from redis.exceptions import RedisError
 
 from api.engines import Engines
-from models import Agent, Closure, Conversation, Team, Workspace
+from models import Agent, Closure, Conversation, Team, Workspace, queue
 from models.base import IdlePeriod
 from models.conversation import Status
 from models.database import credentials, fetch, fetchval
@@ -439,7 +439,7 @@ async def _job_is_done(redis_url: str) -> None:
 
 
 async def _has_no_job(jobs: ArqRedis) -> bool:
-    return not await jobs.zcard(tasks.QUEUE_NAME)
+    return not await jobs.zcard(queue.JOBS_QUEUE)
 
 
 async def _are_closed(count: int) -> bool:

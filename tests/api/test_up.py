@@ -21,7 +21,7 @@ from api.up import Signals, supervise
 engines.STOP_SECONDS_MAX = float(os.environ.get("STOP_SECONDS_MAX", "10"))
 
 def say(line):
-    print(line, file=sys.stderr, flush=True)
+    os.write(2, f"{line}\\n".encode())
 
 children = [
     engines.Child(f"child {number}", (sys.executable, "-c", program))
@@ -33,7 +33,8 @@ with Signals() as signals:
     )
 say("over")
 """
-SAYS = "import os, signal, sys\ndef say(line): print(line, file=sys.stderr, flush=True)\n"
+# One write for each line: several processes share the pipe.
+SAYS = "import os, signal, sys\ndef say(line): os.write(2, f'{line}\\n'.encode())\n"
 WAITS = SAYS + "say('runs')\nsignal.pause()\n"
 IGNORES = SAYS + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('runs')\nsignal.pause()\n"
 FINISHES_ITS_WORK = (

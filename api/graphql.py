@@ -35,7 +35,7 @@ from api.requests import (
     read_request,
 )
 from api.socket_protocol import SocketAdapter
-from api.sockets import Session, Socket, SocketHandler, SocketRegistry
+from api.sockets import Session, Socket, SocketHandler, SocketRegistry, Watch
 from models.errors import Unauthenticated
 from resolvers.masking import extensions, present
 
@@ -69,7 +69,8 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
 
     `authenticate` gets the bearer token, or None where there is none, and raises InvalidToken.
     `new_context` makes the context of one operation from the session and the request id; the
-    schema is expected to be a MaskedSchema. `sockets` closes the sockets of revoked tokens.
+    schema is expected to be a MaskedSchema. `sockets` closes the sockets of revoked tokens; a
+    `watch` is told of those that come and go.
     """
 
     graphql_transport_ws_handler_class = SocketHandler
@@ -88,6 +89,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
         self.new_context = new_context
         self.socket_limits = socket_limits or SocketLimits()
         self.sockets = SocketRegistry()
+        self.watch: Watch | None = None
         super().__init__(
             schema,
             graphql_ide=None,

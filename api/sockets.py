@@ -61,6 +61,15 @@ class Socket:
     owner: Hashable = None
 
 
+class Watch(Protocol):
+    """Whoever is told of the authenticated sockets, to end those that should not go on."""
+
+    async def joined(self, session: Any) -> None:
+        """Raise Unauthenticated when the session is no longer one."""
+
+    def left(self, session: Any) -> None: ...
+
+
 class SocketRegistry:
     """The authenticated sockets of this process, by owner."""
 
@@ -69,6 +78,10 @@ class SocketRegistry:
 
     def __len__(self) -> int:
         return sum(map(len, self._members.values()))
+
+    def __iter__(self) -> Iterator["SocketHandler"]:
+        """A copy: sockets come and go while somebody walks through them."""
+        return iter([handler for members in self._members.values() for handler in members])
 
     def join(self, handler: "SocketHandler", sockets_max: int) -> bool:
         """False when the owner has as many sockets as it may."""
@@ -105,6 +118,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
         self.watch: asyncio.Task[None] | None = None
         self.farewell: asyncio.Task[None] | None = None
         self.expiry: asyncio.TimerHandle | None = None
+        self.is_watched = False
 
     def dismiss(self, code: int = 4403, reason: str = "Forbidden") -> None:
         """Close soon, without waiting for it."""
@@ -112,6 +126,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
 
     async def shutdown(self) -> None:
         self.view.sockets.leave(self)
+        if self.is_watched and self.view.watch:
+            self.view.watch.left(self.context.session)
         if self.expiry:
             self.expiry.cancel()
         if self.watch:
@@ -146,11 +162,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
         try:
             async with asyncio.timeout(self.limits.init_timeout_seconds):
                 await self.view.admit(self.context)
-        except ConnectionRejectionError:
+                return await self._join()
+        except (ConnectionRejectionError, Unauthenticated):
             return 4403, "Forbidden"
         except Exception:
             log.exception("socket_not_authenticated")
             return 1013, "Try again later"
+
+    async def _join(self) -> tuple[int, str] | None:
         seconds_left = _seconds_until(self.context.session.expires_at)
         if seconds_left is not None and seconds_left <= 0:
             return 4403, "Forbidden"
@@ -158,6 +177,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
             return 4503, "Too many sockets"
         if seconds_left is not None:
             self.expiry = self.loop.call_later(seconds_left, self.dismiss)
+        if self.view.watch:
+            self.is_watched = True
+            await self.view.watch.joined(self.context.session)
         return None
 
     async def _watch(self) -> None:

@@ -381,7 +381,7 @@ class Conversation(Record):
             return self.team_id
         channel = await Channel.get(id=self.channel_id)
         target = channel.target(self.line)
-        return target.team_id or (await Team.todos(self.workspace_id, self.line)).id
+        return target.team_id or await Team.todos_id(self.workspace_id, self.line)
 
     async def _hand_to(self, agent_id: UUID, move: placement.Move, *, by: Actor) -> None:
         self._require_open()

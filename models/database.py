@@ -126,7 +126,8 @@ def tortoise_config(database_url: str, *, pool_max: int = 10) -> dict[str, Any]:
                 "engine": "tortoise.backends.asyncpg",
                 "credentials": {
                     **credentials(database_url),
-                    "minsize": 1,
+                    # Opening a connection takes longer than a command; the first ones should not wait.
+                    "minsize": pool_max,
                     "maxsize": pool_max,
                     "command_timeout": COMMAND_TIMEOUT_SECONDS,
                     "reset": _keep_session,

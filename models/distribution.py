@@ -17,25 +17,25 @@ BATCH_SIZE_MAX = 50
 
 async def distribute(
     transaction: Transaction, team_ids: Sequence[UUID], *, entering: frozenset[UUID] = frozenset()
-) -> tuple[int, set[UUID]]:
+) -> tuple[set[UUID], set[UUID]]:
     """Decide on the head of these queues and apply it, under the queues' locks.
 
     Higher priority first, then whoever waits longest. `entering` are conversations that came in
-    this very transaction: given at once, they never were in the queue. Returns how many were
-    given, and the teams in which nobody is eligible any more. What came in behind a whole batch is
+    this very transaction: given at once, they never were in the queue. Returns those given
+    away, and the teams in which nobody is eligible any more. What came in behind a whole batch is
     left undecided: those who wait between go first.
     """
     teams = await _lock_teams(transaction, team_ids)
     waiting = await _lock_waiting(transaction, teams, entering)
     if not waiting:
-        return 0, set()
+        return set(), set()
     facts, now = await _facts(transaction, {row["team_id"] for row in waiting}, teams)
     round_ = _Round(facts, now)
     for place, row in enumerate(sorted(waiting, key=lambda row: _precedence(row, teams))):
         if place < BATCH_SIZE_MAX or row["team_id"] in round_.exhausted:
             round_.decide(row)
     await _apply(transaction, round_, entering)
-    return len(round_.holds), set(round_.exhausted)
+    return {hold.conversation_id for hold in round_.holds}, set(round_.exhausted)
 
 
 def _precedence(row: Row, teams: dict[UUID, Row]) -> tuple[int, datetime, UUID]:

@@ -102,7 +102,7 @@ async def _open(
     target = channel.target(line)
     team_id = target.team_id
     if target == Target():
-        team_id = (await Team.todos(channel.workspace_id, line)).id
+        team_id = await Team.todos_id(channel.workspace_id, line)
     conversation = Conversation(
         id=uuid4(),
         workspace_id=channel.workspace_id,
@@ -156,11 +156,10 @@ async def _place(
         await _give(transaction, conversation, target.agent_id)
         return
     assert conversation.team_id is not None  # noqa: S101 - only an agent's target has no team
-    await distribution.distribute(
+    given, _ = await distribution.distribute(
         transaction, [conversation.team_id], entering=frozenset({conversation.id})
     )
-    placed = await fetchrow("SELECT status FROM conversations WHERE id = $1", conversation.id)
-    if placed is not None and placed["status"] == Status.QUEUED:
+    if conversation.id not in given:
         conversation.record(event.Kind.CONVERSATION_QUEUED, by=by, from_queue_id=None)
         # Somebody is eligible all the same when it came in behind more than one batch.
         queue.follow(transaction, teams=[conversation.team_id])

@@ -68,8 +68,8 @@ async def _drain(pending: list[UUID], batches_max: int) -> tuple[int, list[UUID]
     for _ in range(batches_max):
         if not pending:
             break
-        count, exhausted = await retrying(partial(_drain_once, pending))
-        given += count
+        away, exhausted = await retrying(partial(_drain_once, pending))
+        given += len(away)
         # Asked again: what a picker held while we waited for it made a batch look like the last.
         pending = await _waiting_queues([team for team in pending if team not in exhausted], [])
     return given, pending
@@ -113,6 +113,6 @@ async def _waiting_queues(teams: list[UUID], agents: list[UUID]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def _drain_once(team_ids: Sequence[UUID]) -> tuple[int, set[UUID]]:
+async def _drain_once(team_ids: Sequence[UUID]) -> tuple[set[UUID], set[UUID]]:
     async with tx() as transaction:
         return await distribution.distribute(transaction, team_ids)

@@ -6,7 +6,7 @@ per subscriber can grow.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -78,7 +78,7 @@ class Reader:
 
     async def follow(
         self, workspace_id: UUID, *, after: int, head: int
-    ) -> AsyncIterator[list[Event]]:
+    ) -> AsyncGenerator[list[Event], None]:
         """Every event after a number, in order, in batches, for ever.
 
         `head` is where the log stood when `after` was checked: a new ring begins there, so that a

@@ -141,6 +141,16 @@ class Team(Record):
     async def todos(cls, workspace_id: UUID, line: Line) -> "Team":
         return await cls.get(workspace_id=workspace_id, line=line, is_todos=True)
 
+    @classmethod
+    async def todos_id(cls, workspace_id: UUID, line: Line) -> UUID:
+        """The id of a line's Todos, which every workspace has from its first moment."""
+        id: UUID = await fetchval(
+            "SELECT id FROM teams WHERE workspace_id = $1 AND line = $2 AND is_todos",
+            workspace_id,
+            line.value,
+        )
+        return id
+
     async def depth(self) -> int:
         """How many groups there are from the root down to this one."""
         depth: int = await fetchval(

@@ -1,0 +1,90 @@
+"""Sockets whose token ends, or whose agent's rights change, whichever process did it.
+
+HTTP asks at every request who calls; a socket was asked once. So every process follows the log of
+the workspaces that have a socket on it, and closes or renews what an event of theirs concerns.
+"""
+
+import asyncio
+from contextlib import aclosing
+from uuid import UUID
+
+import structlog
+
+from api.auth import Caller
+from api.sockets import SocketRegistry
+from models import log as event_log
+from models.errors import Unauthenticated
+from models.event import Kind
+from models.log import Event
+from models.stream import RETRY_SECONDS, Reader
+from models.token import actor_of_token
+
+log = structlog.get_logger(__name__)
+
+
+class TokenWatch:
+    """One follower of the log for each workspace with sockets, however many they are."""
+
+    def __init__(self, reader: Reader, sockets: SocketRegistry) -> None:
+        self._reader = reader
+        self._sockets = sockets
+        self._counts: dict[UUID, int] = {}
+        self._followers: dict[UUID, asyncio.Task[None]] = {}
+
+    async def joined(self, caller: Caller) -> None:
+        """Watch over one more socket; raises Unauthenticated when its token ended meanwhile."""
+        workspace_id = caller.actor.workspace_id
+        self._counts[workspace_id] = self._counts.get(workspace_id, 0) + 1
+        if workspace_id not in self._followers:
+            head = await event_log.head(workspace_id)
+            self._follow_from(workspace_id, head.seq)
+        # What ended before the position was read has no event behind it.
+        if caller.token_id is not None:
+            await actor_of_token(caller.token_id)
+
+    def left(self, caller: Caller) -> None:
+        """Forget one socket, and with the last one its workspace."""
+        workspace_id = caller.actor.workspace_id
+        self._counts[workspace_id] -= 1
+        if self._counts[workspace_id] == 0:
+            del self._counts[workspace_id]
+            if follower := self._followers.pop(workspace_id, None):
+                follower.cancel()
+
+    def _follow_from(self, workspace_id: UUID, seq: int) -> None:
+        # Whoever waited for the position with us may have been faster, or may have left.
+        if workspace_id in self._counts and workspace_id not in self._followers:
+            follower = asyncio.create_task(self._follow(workspace_id, seq))
+            self._followers[workspace_id] = follower
+
+    async def _follow(self, workspace_id: UUID, after: int) -> None:
+        while True:
+            try:
+                events = self._reader.follow(workspace_id, after=after, head=after)
+                async with aclosing(events):
+                    async for batch in events:
+                        for event in batch:
+                            await self._apply(event)
+                            after = event.seq
+            except Exception as error:  # noqa: BLE001 - the database may be away; sockets stay
+                log.warning("tokens not watched", error=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _apply(self, event: Event) -> None:
+        if event.kind is Kind.TOKEN_REVOKED:
+            self._sockets.close_token(UUID(event.data["token"]))
+        elif event.kind is Kind.AGENT_UPDATED:
+            await self._renew(event.to_agent_id)
+
+    async def _renew(self, agent_id: UUID | None) -> None:
+        """Give the agent's sockets its present rights, or close them if it has none any more."""
+        for socket in self._sockets:
+            caller: Caller = socket.context.session
+            if caller.token_id is None or caller.actor.agent_id != agent_id:
+                continue
+            try:
+                actor = await actor_of_token(caller.token_id)
+            except Unauthenticated:
+                socket.dismiss()
+            else:
+                socket.context.session = Caller(actor, caller.expires_at)

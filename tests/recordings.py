@@ -1,0 +1,98 @@
+"""A recorded day of our own invention, small enough to be replayed within a second or two."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+
+CONTACTS = 40
+# All of them write here: the only agent of its team has room for half, the others wait.
+CROWDED = ("messenger-pagina", "MESSENGER")
+# And every third one somewhere else as well.
+QUIET = (
+    ("whatsapp-ventas", "WHATSAPP"),
+    ("whatsapp-soporte", "WHATSAPP"),
+    ("instagram-marca", "INSTAGRAM"),
+    ("webchat-tienda", "WEBCHAT"),
+    ("rcs-avisos", "RCS"),
+)
+QUIET_EVERY = 3
+THINGS = ("a blue kettle", "two garden chairs", "the tall lamp", "a box of tiles", "the oak shelf")
+WISHES = (
+    "Hello, do you still sell {}?",
+    "How soon could {} be at my door?",
+    "Then {} it is, unless there is a cheaper colour.",
+    "My neighbour says {} came scratched, is yours the same batch?",
+    "And would you take {} back after a month?",
+)
+REPLIES = (
+    "Good day! I am looking up {} for you.",
+    "The van with {} leaves on Thursday.",
+    "I have put {} aside under your name.",
+    "We checked {} this morning: not a scratch.",
+    "Of course, {} may come back within sixty days.",
+)
+QUESTIONS_MIN = 2
+UNFINISHED_EVERY = 10
+REPEATED_EVERY = 12
+SECONDS_APART = 0.5
+
+Fields = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file, and what a server that takes all of it should have counted."""
+
+    file: Path
+    lines: int
+    inbound: int
+    duplicates: int
+
+
+def record(file: Path) -> Recording:
+    """Write a day of its own: its contacts and messages are named after the file."""
+    turns = list(_turns(file.stem))
+    inbound = [turn for turn in turns if turn["direction"] == "INBOUND"]
+    repeated = {str(turn["externalId"]) for turn in inbound[::REPEATED_EVERY]}
+    delivered = list(_delivered(turns, repeated))
+    file.write_text("".join(json.dumps(fields) + "\n" for fields in delivered))
+    return Recording(file, len(delivered), len(inbound), len(repeated))
+
+
+def _turns(day: str) -> Iterator[Fields]:
+    """All dialogues at once, a turn of each in each round."""
+    dialogues = [_dialogue(day, number, CROWDED) for number in range(CONTACTS)]
+    for number in range(0, CONTACTS, QUIET_EVERY):
+        channel = QUIET[number % len(QUIET)]
+        dialogues.append(_dialogue(day, number, channel))
+    return (turn for turns in zip_longest(*dialogues) for turn in turns if turn)
+
+
+def _dialogue(day: str, number: int, channel: tuple[str, str]) -> Iterator[Fields]:
+    """Question and answer in turn; some are longer than others, and some never come to an end."""
+    name, kind = channel
+    thing = THINGS[number % len(THINGS)]
+    pairs = list(zip(WISHES, REPLIES, strict=True))[: QUESTIONS_MIN + number % 3]
+    is_finished = number % UNFINISHED_EVERY != 0
+    for position, sentence in enumerate(chain.from_iterable(pairs)):
+        yield {
+            "channel": name,
+            "kind": kind,
+            "contact": f"{day}-contact-{number}",
+            "direction": "OUTBOUND" if position % 2 else "INBOUND",
+            "externalId": f"{day}-{number}-{name}-{position}",
+            "topic": thing,
+            "text": sentence.format(thing),
+            "last": is_finished and position == 2 * len(pairs) - 1,
+        }
+
+
+def _delivered(turns: list[Fields], repeated: set[str]) -> Iterator[Fields]:
+    """In the order of the day; what a carrier repeats comes twice in a row."""
+    for number, turn in enumerate(turns):
+        timed = {"at": number * SECONDS_APART, **turn}
+        yield timed
+        if turn["externalId"] in repeated:
+            yield timed

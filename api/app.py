@@ -12,8 +12,8 @@ from starlette.routing import Route, WebSocketRoute
 from api.auth import Caller, authenticate
 from api.graphql import GraphQLApp
 from api.health import live, ready
-from api.revocation import TokenWatch
 from api.jobs import Jobs
+from api.revocation import TokenWatch
 from models import database, queue
 from models.settings import Settings
 from models.stream import Reader

@@ -16,7 +16,7 @@ The clients of the graphql-ws library reconnect by themselves after some close c
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 from strawberry.types.graphql import OperationType
 
 from api.limits import GraphQLRequest, Malformed, Unstorable, require_message
+from models.errors import Unauthenticated
 from resolvers.masking import extensions
 
 if TYPE_CHECKING:

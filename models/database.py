@@ -126,7 +126,7 @@ def tortoise_config(database_url: str, *, pool_max: int = 10) -> dict[str, Any]:
                 "engine": "tortoise.backends.asyncpg",
                 "credentials": {
                     **credentials(database_url),
-                    # Opening a connection takes longer than a command; the first ones should not wait.
+                    # Opening a connection takes longer than a command: the first must not wait.
                     "minsize": pool_max,
                     "maxsize": pool_max,
                     "command_timeout": COMMAND_TIMEOUT_SECONDS,

@@ -129,7 +129,7 @@ async def main(database_url: str, seed: int, locked: str) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     # Without locks the first storm does the damage; what follows would only wait for deadlocks.
     rounds = ROUNDS if locked == "locked" else 0
-    rivals = [random.Random(seed * TASKS + number) for number in range(TASKS)]  # noqa: S311
+    rivals = [random.Random(seed * TASKS + number) for number in range(TASKS)]
     outcomes = await asyncio.gather(
         *[race(choose, rounds, agents, teams, ids) for choose in rivals],
         return_exceptions=locked == "unlocked",

@@ -1,0 +1,219 @@
+"""How tests call the API: as a client would, over HTTP with a bearer token; and a company to ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import httpx
+
+from api.graphql import GraphQLApp
+from models import (
+    Agent,
+    Channel,
+    ClosingReason,
+    Contact,
+    Conversation,
+    Membership,
+    Message,
+    Team,
+    Workspace,
+)
+from models.access import SCOPES, Role
+from models.base import Line
+from models.database import fetch
+from models.token import SESSION_DAYS, Token, TokenKind
+from resolvers.ids import encode
+from tests.factories import (
+    a_channel,
+    a_conversation,
+    a_message,
+    a_team,
+    a_workspace,
+    an_agent,
+    as_agent,
+    by_system,
+    working,
+)
+
+ID_TYPES = ("Agent", "Channel", "ClosingReason", "Contact", "Conversation", "Queue", "Team")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said, with what differs from request to request taken out."""
+
+    status: int
+    data: Any
+    errors: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        body = response.json()
+        for error in body.get("errors", ()):
+            assert error["extensions"].pop("requestId")
+        return cls(response.status_code, body.get("data"), body.get("errors", []))
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of everything that was refused, at the top or in a payload."""
+        found = [error["extensions"]["code"] for error in self.errors]
+        for value in (self.data or {}).values():
+            if isinstance(value, dict):
+                found += [error["code"] for error in value.get("userErrors", ())]
+        return found
+
+    def __getitem__(self, field: str) -> Any:
+        """The value of a field that was answered without any refusal."""
+        assert self.codes == []
+        return self.data[field]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Somebody with a token, or a stranger."""
+
+    http: httpx.AsyncClient
+    token: str | None = None
+
+    @classmethod
+    def of(cls, app: GraphQLApp[Any], token: str | None = None) -> Self:
+        transport = httpx.ASGITransport(app=app)
+        return cls(httpx.AsyncClient(transport=transport, base_url="http://relevo.test"), token)
+
+    async def ask(self, query: str, **variables: object) -> Answer:
+        return await self.post({"query": query, "variables": variables})
+
+    async def do(self, mutation: str, input: Mapping[str, object], select: str = "") -> Answer:
+        """Run one mutation by its name, e.g. "conversationPick"."""
+        kind = f"{mutation[0].upper()}{mutation[1:]}Input!"
+        return await self.ask(
+            f"mutation ($input: {kind}) {{ {mutation}(input: $input) {{"
+            f" userErrors {{ code message path facts {{ name value }} }} {select} }} }}",
+            input=input,
+        )
+
+    async def post(self, body: Mapping[str, object]) -> Answer:
+        credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        response = await self.http.post("/graphql", json=body, headers=credentials)
+        return Answer.of(response)
+
+
+@dataclass(frozen=True)
+class Company:
+    """A workspace with one of everything."""
+
+    workspace: Workspace
+    admin: Agent
+    operator: Agent
+    agent: Agent
+    team: Team
+    department: Team
+    channel: Channel
+    contact: Contact
+    waiting: Conversation
+    held: Conversation
+    closed: Conversation
+    message: Message
+    reason: ClosingReason
+    token: Token
+
+    def id(self, type_name: str) -> str:
+        """The global id of the one thing of a type."""
+        records: dict[str, UUID] = {
+            "Agent": self.agent.id,
+            "Channel": self.channel.id,
+            "ClosingReason": self.reason.id,
+            "Contact": self.contact.id,
+            "Conversation": self.waiting.id,
+            "Message": self.message.id,
+            "Queue": self.team.id,
+            "Team": self.team.id,
+            "Token": self.token.id,
+            "Workspace": self.workspace.id,
+        }
+        return str(encode(type_name, records[type_name]))
+
+
+async def a_company() -> Company:
+    """A manual team with a channel and one agent, who holds one conversation; others wait."""
+    workspace = await a_workspace()
+    by = by_system(workspace)
+    agent = await an_agent(workspace)
+    team = await a_team(workspace, members=[agent])
+    channel = await a_channel(workspace, team=team)
+    held = await a_conversation(workspace, channel=channel, holder=agent)
+    waiting = await a_conversation(workspace, channel=channel)
+    closed = await a_conversation(workspace, channel=channel, holder=agent)
+    async with working(closed.id, by=as_agent(agent)) as conversation:
+        await conversation.close(by=as_agent(agent))
+    token, _ = await Token.issue(by=by, name="Script", scopes=())
+    return Company(
+        workspace=workspace,
+        admin=await an_agent(workspace, role=Role.ADMIN),
+        operator=await an_agent(workspace, role=Role.OPERATOR),
+        agent=agent,
+        team=team,
+        department=await a_team(workspace, line=Line.SUPPORT),
+        channel=channel,
+        contact=await Contact.get(id=waiting.contact_id),
+        waiting=waiting,
+        held=held,
+        closed=closed,
+        message=await Message.get(conversation_id=waiting.id),
+        reason=await ClosingReason.add(by=by, name="Solved"),
+        token=token,
+    )
+
+
+async def session_of(agent: Agent) -> str:
+    """A bearer token as signing in gives it, without the 50 ms that a password takes."""
+    _, secret = await Token._issue(
+        by=as_agent(agent),
+        kind=TokenKind.SESSION,
+        name="Session",
+        scopes=[],
+        lifetime=timedelta(days=SESSION_DAYS),
+        agent_id=agent.id,
+    )
+    return secret
+
+
+async def integration_of(workspace: Workspace, *scopes: str) -> str:
+    """An integration's bearer token, with every scope unless some are named."""
+    _, secret = await Token.issue(
+        by=by_system(workspace), name="Integration", scopes=scopes or SCOPES
+    )
+    return secret
+
+
+async def contents() -> dict[str, int]:
+    """How many rows every table has, and how far everything that is counted has got."""
+    tables = await fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'test_clock'"
+    )
+    names = [row["tablename"] for row in tables]
+    counts = ", ".join(f'(SELECT count(*) FROM "{name}") AS "{name}"' for name in names)
+    rows = await fetch(
+        f"""
+        SELECT {counts}, (SELECT sum(version) FROM conversations) AS versions,
+               (SELECT max(last_activity_at)::text FROM conversations) AS activity,
+               (SELECT sum(load) FROM agents) AS loads
+        """
+    )
+    return dict(rows[0])
+
+
+__all__ = [
+    "ID_TYPES",
+    "Answer",
+    "Client",
+    "Company",
+    "Membership",
+    "a_company",
+    "a_message",
+    "contents",
+    "integration_of",
+    "session_of",
+]

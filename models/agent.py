@@ -89,11 +89,14 @@ class Agent(Record):
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Agent"]:
+        within = cls.filter(workspace_id=actor.workspace_id)
+        return within if cls.are_visible_to(actor) else cls.filter(id__in=[])
+
+    @classmethod
+    def are_visible_to(cls, actor: Actor) -> bool:
         """Colleagues see each other; an integration needs a scope that shows agents."""
         rights = (Right.READ_SETTINGS, Right.SEE_ALL, Right.SET_OTHERS_AVAILABILITY)
-        if not any(actor.may(right) for right in rights):
-            return cls.filter(id__in=[])
-        return cls.filter(workspace_id=actor.workspace_id)
+        return any(actor.may(right) for right in rights)
 
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "Agent":

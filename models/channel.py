@@ -101,11 +101,14 @@ class Channel(Record):
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Channel"]:
+        within = cls.filter(workspace_id=actor.workspace_id)
+        return within if cls.are_visible_to(actor) else cls.filter(id__in=[])
+
+    @classmethod
+    def are_visible_to(cls, actor: Actor) -> bool:
         """Every role reads the channels; an integration that feeds messages in must find them."""
         rights = (Right.READ_SETTINGS, Right.RECEIVE_MESSAGES, Right.SEE_ALL)
-        if not any(actor.may(right) for right in rights):
-            return cls.filter(id__in=[])
-        return cls.filter(workspace_id=actor.workspace_id)
+        return any(actor.may(right) for right in rights)
 
     async def assign(self, line: Line, target: Target, *, by: Actor, replace: bool = False) -> None:
         """Send the conversations of a line, opened from now on, to a target or (empty) to Todos.

@@ -101,10 +101,13 @@ class Team(Record):
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Team"]:
+        within = cls.filter(workspace_id=actor.workspace_id)
+        return within if cls.are_visible_to(actor) else cls.filter(id__in=[])
+
+    @classmethod
+    def are_visible_to(cls, actor: Actor) -> bool:
         """Every role reads the teams of its workspace; an integration needs the scope."""
-        if not actor.may(Right.READ_SETTINGS) and not actor.may(Right.SEE_ALL):
-            return cls.filter(id__in=[])
-        return cls.filter(workspace_id=actor.workspace_id)
+        return actor.may(Right.READ_SETTINGS) or actor.may(Right.SEE_ALL)
 
     @classmethod
     async def queues_visible_to(cls, actor: Actor) -> list[UUID]:

@@ -62,6 +62,18 @@ class Token(Record):
         )
 
     @classmethod
+    async def open_session(cls, agent: Agent) -> tuple["Token", str]:
+        """A token for a person who proved who it is, and its secret."""
+        return await cls._issue(
+            by=Actor(ActorKind.AGENT, agent.workspace_id, agent.id, agent.role),
+            kind=TokenKind.SESSION,
+            name="Session",
+            scopes=[],
+            lifetime=timedelta(days=SESSION_DAYS),
+            agent_id=agent.id,
+        )
+
+    @classmethod
     async def _issue(
         cls,
         *,
@@ -128,15 +140,7 @@ async def sign_in(email: str, password: str) -> tuple[Agent, str, datetime | Non
     fits = await asyncio.to_thread(known.accepts_password, password)
     if agent is None or not fits or not agent.is_active:
         raise InvalidCredentials
-    by = Actor(ActorKind.AGENT, agent.workspace_id, agent.id, agent.role)
-    token, secret = await Token._issue(  # noqa: SLF001 - this module's own
-        by=by,
-        kind=TokenKind.SESSION,
-        name="Session",
-        scopes=[],
-        lifetime=timedelta(days=SESSION_DAYS),
-        agent_id=agent.id,
-    )
+    token, secret = await Token.open_session(agent)
     return agent, secret, token.expires_at
 
 

@@ -14,7 +14,7 @@ from tortoise.queryset import QuerySet
 
 from models import event, queue
 from models.access import Actor, Right, Role
-from models.base import NAME_LENGTH_MAX, IdlePeriod, Record
+from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
 from models.database import tx
 from models.decision import Availability
 from models.errors import (
@@ -71,6 +71,8 @@ class Agent(Record):
     ) -> "Agent":
         """Create an agent; raises EmailTaken (addresses are unique over the installation)."""
         by.require(Right.CONFIGURE)
+        require_name(name)
+        require_name(email, length_max=EMAIL_LENGTH_MAX, path="input.email")
         _require_capacity(capacity)
         async with tx():
             try:
@@ -150,6 +152,7 @@ class Agent(Record):
     async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
         """Change name, role, capacity or idle period; raises CapacityOutOfRange."""
         by.require(Right.CONFIGURE)
+        require_name(changes.get("name", "unchanged"))
         _require_capacity(changes.get("capacity", CAPACITY_DEFAULT))
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
@@ -165,6 +168,7 @@ class Agent(Record):
     async def beat(cls, id: UUID, *, by: Actor, device: str) -> None:
         """Keep a device's presence lease alive; the first lease connects the agent."""
         _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
+        require_name(device, length_max=DEVICE_LENGTH_MAX, path="input.device")
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
             # A lease that ran out has kept work away, even if nobody has looked since.

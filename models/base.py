@@ -1,5 +1,6 @@
 """What every record has: an id unique everywhere, its workspace, and the database's clock."""
 
+import re
 from enum import IntEnum, StrEnum
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -9,10 +10,13 @@ from tortoise.fields.db_defaults import SqlDefault
 from tortoise.models import Model
 
 from models.database import fetchrow
+from models.errors import BadUserInput
 
 # The only clock: `relevo_now()` is clock_timestamp(); tests replace its body to travel in time.
 NOW = SqlDefault("relevo_now()")
 NAME_LENGTH_MAX = 200
+# PostgreSQL's text has no NUL, and UTF-8 no lone surrogate.
+_unstorable = re.compile("[\x00\ud800-\udfff]")
 
 
 class Line(StrEnum):
@@ -56,6 +60,32 @@ class Record(Model):
             *arguments,
         )
         return None if row is None else cls._init_from_db(**row)
+
+
+def require_text(text: str, *, path: str) -> None:
+    """Raise BadUserInput unless the text can be stored and says something."""
+    if not text.strip():
+        raise BadUserInput("The text is empty.", path=path)
+    require_storable(text, path=path)
+
+
+def require_storable(text: str, *, path: str) -> None:
+    """Raise BadUserInput when the text has a character that the database does not."""
+    if _unstorable.search(text):
+        raise BadUserInput("The text has a NUL or half a character in it.", path=path)
+
+
+def require_length(text: str, length_max: int, *, path: str) -> None:
+    """Raise BadUserInput unless the text can be stored in a column of this many characters."""
+    require_storable(text, path=path)
+    if len(text) > length_max:
+        raise BadUserInput(f"The text is longer than {length_max} characters.", path=path)
+
+
+def require_name(name: str, *, length_max: int = NAME_LENGTH_MAX, path: str = "input.name") -> None:
+    """Raise BadUserInput unless this can name something."""
+    require_text(name, path=path)
+    require_length(name, length_max, path=path)
 
 
 def reference(model: str, *, null: bool = False) -> Any:

@@ -10,7 +10,7 @@ from tortoise.queryset import QuerySet
 from models import event
 from models.access import Actor, Right
 from models.agent import Agent
-from models.base import NAME_LENGTH_MAX, Line, Record, reference
+from models.base import NAME_LENGTH_MAX, Line, Record, reference, require_name
 from models.database import tx
 from models.errors import (
     ChannelNotConnected,
@@ -87,6 +87,7 @@ class Channel(Record):
     ) -> "Channel":
         """Connect an account; raises LineNotSupported when its kind lacks the default line."""
         by.require(Right.CONFIGURE)
+        require_name(name)
         require_line(kind, default_line)
         async with tx():
             channel = await cls.create(

@@ -9,7 +9,7 @@ from tortoise.queryset import QuerySet
 
 from models import event
 from models.access import Actor, Right
-from models.base import NAME_LENGTH_MAX, NOW, Record, reference
+from models.base import NAME_LENGTH_MAX, NOW, Record, reference, require_name
 from models.database import tx
 from models.errors import ClosingReasonInactive, NameTaken, NotFound
 
@@ -37,6 +37,7 @@ class ClosingReason(Record):
     async def add(cls, *, by: Actor, name: str) -> "ClosingReason":
         """Offer a reason; raises NameTaken (names differ in more than case)."""
         by.require(Right.CONFIGURE)
+        require_name(name)
         async with tx():
             try:
                 reason = await cls.create(workspace_id=by.workspace_id, name=name)

@@ -9,7 +9,7 @@ from tortoise.queryset import QuerySet
 
 from models import event
 from models.access import Actor, Right
-from models.base import NAME_LENGTH_MAX, Record, reference
+from models.base import NAME_LENGTH_MAX, Record, reference, require_length, require_name
 from models.database import Transaction
 from models.team import Team
 
@@ -73,14 +73,21 @@ class Sender:
     phone: str | None = None
     email: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise BadUserInput for what the columns do not hold."""
+        path = "input.contact"
+        require_name(self.external_id, length_max=EXTERNAL_ID_LENGTH_MAX, path=f"{path}.externalId")
+        require_length(self.name or "", NAME_LENGTH_MAX, path=f"{path}.name")
+        require_length(self.phone or "", PHONE_LENGTH_MAX, path=f"{path}.phone")
+        require_length(self.email or "", EMAIL_LENGTH_MAX, path=f"{path}.email")
 
-async def lock_sender(
-    transaction: Transaction, channel_id: UUID, sender: Sender, *, by: Actor
-) -> UUID:
-    """The contact behind an identity, created at its first message, locked until the commit.
+
+async def lock_sender(transaction: Transaction, channel_id: UUID, sender: Sender) -> UUID | None:
+    """The contact behind an identity, locked until the commit; None before its first message.
 
     The lock serialises everything that one customer does on any channel: a burst of first
-    messages finds one contact, and then one open conversation.
+    messages finds one contact, and then one open conversation. Where there is no contact yet,
+    nobody else adds it before our commit.
     """
     found = await _locked(transaction, channel_id, sender.external_id)
     if found is not None:
@@ -89,8 +96,7 @@ async def lock_sender(
         "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
         f"contact_identity {channel_id} {sender.external_id}",
     )
-    found = await _locked(transaction, channel_id, sender.external_id)
-    return found or await _create(transaction, channel_id, sender, by=by)
+    return await _locked(transaction, channel_id, sender.external_id)
 
 
 async def _locked(transaction: Transaction, channel_id: UUID, external_id: str) -> UUID | None:
@@ -105,7 +111,10 @@ async def _locked(transaction: Transaction, channel_id: UUID, external_id: str) 
     return found
 
 
-async def _create(transaction: Transaction, channel_id: UUID, sender: Sender, *, by: Actor) -> UUID:
+async def add_sender(
+    transaction: Transaction, channel_id: UUID, sender: Sender, *, by: Actor
+) -> UUID:
+    """A contact for an identity that `lock_sender` found none for."""
     contact_id = uuid4()
     await transaction.execute(
         """
@@ -118,9 +127,9 @@ async def _create(transaction: Transaction, channel_id: UUID, sender: Sender, *,
         """,
         contact_id,
         by.workspace_id,
-        sender.name or sender.external_id,
-        sender.phone,
-        sender.email,
+        (sender.name or "").strip() or sender.external_id,
+        sender.phone or None,
+        sender.email or None,
         channel_id,
         sender.external_id,
     )

@@ -20,9 +20,9 @@ from tortoise.queryset import QuerySet
 from models import event, message, placement
 from models.access import Actor, ActorKind, Right, Role
 from models.agent import Agent
-from models.base import NOW, Line, Record, reference
+from models.base import NOW, Line, Record, reference, require_length
 from models.channel import Channel, require_line
-from models.closure import Cause, ClosingReason, Closure
+from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason, Closure
 from models.database import Transaction, fetchval, tx
 from models.decision import Availability, Rule, Verdict
 from models.errors import (
@@ -236,8 +236,10 @@ class Conversation(Record):
     ) -> Closure:
         """End the conversation: out of every queue, capacity freed.
 
-        Raises ConversationClosed, ClosingReasonRequired, NotFound, ClosingReasonInactive.
+        Raises ConversationClosed, ClosingReasonRequired, NotFound, ClosingReasonInactive,
+        BadUserInput.
         """
+        require_length(summary or "", SUMMARY_LENGTH_MAX, path="input.summary")
         await self._require_workable(by)
         self._require_open()
         if reason_id is not None:
@@ -389,7 +391,8 @@ class Conversation(Record):
             raise AlreadyAssigned(holder_id=agent_id)
         for id_ in sorted({agent_id, self.assignee_id or agent_id}):
             # Both ends by id, so that two opposite transfers cannot wait for each other.
-            await Agent.filter(id=id_).select_for_update(no_key=True).first()
+            own = Agent.filter(id=id_, workspace_id=self.workspace_id)
+            await own.select_for_update(no_key=True).first()
         await Agent.locked(agent_id, by=by)
         await placement.hold(self, agent_id, move, by=by)
 

@@ -71,7 +71,9 @@ class Transaction:
         one flush and no round trip.
         """
         if not self.events:
-            await self._connection.execute("COMMIT")
+            if await self._connection.execute("COMMIT") == "ROLLBACK":
+                # Somebody went on after a failed statement; PostgreSQL does not call it an error.
+                raise asyncpg.InFailedSQLTransactionError("Nothing of this was committed.")
             return
         pending = encode(self.events)
         await self._connection.execute("SELECT set_config('relevo.pending', $1, true)", pending)
@@ -279,12 +281,16 @@ async def retrying(command: Callable[[], Awaitable[Result]]) -> Result:
     return await command()
 
 
+class Raced(Exception):
+    """Another transaction was faster in a way that only a constraint saw: run the command again."""
+
+
 def _is_retryable(error: BaseException | None) -> bool:
     if error is None:
         return False
     if getattr(error, "sqlstate", None) in _RETRYABLE_STATES:
         return True
-    return isinstance(error, _LOST_CONNECTION) or _is_retryable(error.__cause__)
+    return isinstance(error, (Raced, *_LOST_CONNECTION)) or _is_retryable(error.__cause__)
 
 
 def current() -> Transaction | None:

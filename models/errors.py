@@ -88,16 +88,22 @@ class RuleViolation(DomainError):
 
 
 class NotFound(RuleViolation):
+    """What an id names is missing, or not visible to you."""
+
     def __init__(self, what: str, *, path: str | None = None) -> None:
         super().__init__(f"There is no such {what}.", path=path)
 
 
 class InvalidCredentials(RuleViolation):
+    """The address or the password is wrong, or the account is not active."""
+
     def __init__(self) -> None:
         super().__init__("The e-mail address or the password is wrong.")
 
 
 class IdempotencyKeyReused(RuleViolation):
+    """The key came before, with another input."""
+
     def __init__(self) -> None:
         super().__init__(
             "This idempotency key was used with another input.", path="input.idempotencyKey"
@@ -105,25 +111,33 @@ class IdempotencyKeyReused(RuleViolation):
 
 
 class ChannelNotConnected(RuleViolation):
+    """Only a connected channel can be given a target."""
+
     def __init__(self, *, status: str) -> None:
         super().__init__(f"The channel is {status}, not CONNECTED.", status=status)
 
 
 class LineNotSupported(RuleViolation):
+    """Channels of this kind do not serve the line."""
+
     def __init__(self, *, kind: str, line: str) -> None:
         super().__init__(f"{kind} channels do not serve {line}.", kind=kind, line=line)
 
 
 class TargetNotAllowed(RuleViolation):
-    pass
+    """A target of this kind does not fit here."""
 
 
 class TargetInactive(RuleViolation):
+    """Only active targets are accepted."""
+
     def __init__(self) -> None:
         super().__init__("The target is not active.")
 
 
 class TeamHasChannel(RuleViolation):
+    """A group holds one channel at a time."""
+
     def __init__(self, *, channel_id: UUID, channel_name: str) -> None:
         super().__init__(
             f"The group already holds the channel {channel_name}: pass replace to move it.",
@@ -132,51 +146,71 @@ class TeamHasChannel(RuleViolation):
 
 
 class TeamCycle(RuleViolation):
+    """A group cannot be below itself."""
+
     def __init__(self) -> None:
         super().__init__("A group cannot be below itself.")
 
 
 class TeamTooDeep(RuleViolation):
+    """Groups nest only so deep."""
+
     def __init__(self, *, depth_max: int) -> None:
         super().__init__(f"Groups nest at most {depth_max} deep.", depthMax=depth_max)
 
 
 class PriorityOutOfRange(RuleViolation):
+    """A priority is 0 to 10, and a group has none."""
+
     def __init__(self) -> None:
         super().__init__("A department's priority is 0 to 10; a group has none.")
 
 
 class TeamInactive(RuleViolation):
+    """The team takes no conversations."""
+
     def __init__(self) -> None:
         super().__init__("The team is not active.")
 
 
 class AlreadyMember(RuleViolation):
+    """The agent is in the team already."""
+
     def __init__(self) -> None:
         super().__init__("The agent is already a member of this team.")
 
 
 class NotMember(RuleViolation):
+    """The agent is not in the team."""
+
     def __init__(self) -> None:
         super().__init__("The agent is not a member of this team.")
 
 
 class AgentInactive(RuleViolation):
+    """The agent's account is not active."""
+
     def __init__(self, *, agent_id: UUID) -> None:
         super().__init__("The agent is not active.", agentId=agent_id)
 
 
 class EmailTaken(RuleViolation):
+    """Addresses to sign in with are unique."""
+
     def __init__(self) -> None:
         super().__init__("Another agent signs in with this e-mail address.", path="input.email")
 
 
 class CapacityOutOfRange(RuleViolation):
+    """A capacity has bounds."""
+
     def __init__(self, *, capacity_max: int) -> None:
         super().__init__(f"A capacity is 0 to {capacity_max}.", path="input.capacity")
 
 
 class ConversationAlreadyOpen(RuleViolation):
+    """At most one conversation of a contact and channel is open."""
+
     def __init__(self, *, conversation_id: UUID) -> None:
         super().__init__(
             "The contact already has an open conversation on this channel.",
@@ -185,16 +219,22 @@ class ConversationAlreadyOpen(RuleViolation):
 
 
 class ConversationClosed(RuleViolation):
+    """A closed conversation takes no such command."""
+
     def __init__(self) -> None:
         super().__init__("The conversation is closed.")
 
 
 class ConversationNotClosed(RuleViolation):
+    """Only a closed conversation can be reopened."""
+
     def __init__(self) -> None:
         super().__init__("The conversation is not closed.")
 
 
 class ConversationChanged(RuleViolation):
+    """It is no longer the version that you saw."""
+
     def __init__(self, *, version: int, holder_id: UUID | None, status: str) -> None:
         super().__init__(
             "The conversation changed since you saw it.",
@@ -205,6 +245,8 @@ class ConversationChanged(RuleViolation):
 
 
 class ConversationNotQueued(RuleViolation):
+    """It does not wait in a queue, perhaps no longer."""
+
     def __init__(self, *, holder_id: UUID | None, status: str) -> None:
         super().__init__(
             "The conversation is not waiting in a queue.", holderId=holder_id, status=status
@@ -212,16 +254,22 @@ class ConversationNotQueued(RuleViolation):
 
 
 class ConversationNotAssigned(RuleViolation):
+    """Nobody holds it."""
+
     def __init__(self, *, status: str) -> None:
         super().__init__("Nobody holds the conversation.", status=status)
 
 
 class AlreadyAssigned(RuleViolation):
+    """Whoever should get it holds it already."""
+
     def __init__(self, *, holder_id: UUID | None) -> None:
         super().__init__("The agent already holds the conversation.", holderId=holder_id)
 
 
 class AgentAtCapacity(RuleViolation):
+    """Whoever picks stays within its capacity."""
+
     def __init__(self, *, agent_id: UUID, load: int, limit: int) -> None:
         super().__init__(
             f"The agent holds {load} of at most {limit} conversations.",
@@ -232,25 +280,35 @@ class AgentAtCapacity(RuleViolation):
 
 
 class TeamDistributesAutomatically(RuleViolation):
+    """Agents do not pick where conversations are given out."""
+
     def __init__(self) -> None:
         super().__init__("This queue distributes automatically: nobody picks from it.")
 
 
 class TargetUnavailable(RuleViolation):
+    """Transfers go to agents who are there, unless the workspace allows others."""
+
     def __init__(self, *, verdict: str) -> None:
         super().__init__("The agent is not available for a transfer.", verdict=verdict)
 
 
 class ClosingReasonRequired(RuleViolation):
+    """Whoever closes here gives a reason."""
+
     def __init__(self) -> None:
         super().__init__("This workspace closes with a reason.", path="input.closingReasonId")
 
 
 class ClosingReasonInactive(RuleViolation):
+    """The closing reason is no longer offered."""
+
     def __init__(self) -> None:
         super().__init__("This closing reason is no longer in use.", path="input.closingReasonId")
 
 
 class NameTaken(RuleViolation):
+    """Such names are unique."""
+
     def __init__(self) -> None:
         super().__init__("This name is in use.", path="input.name")

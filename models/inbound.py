@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from asyncpg import UniqueViolationError
+
 from models import decision, distribution, event, message, queue
 from models.access import Actor, Right
 from models.assignment import Hold, begin
-from models.base import Line
+from models.base import Line, require_name
 from models.channel import Channel, Target, require_line
-from models.contact import Sender, lock_sender
+from models.contact import EXTERNAL_ID_LENGTH_MAX, Sender, add_sender, lock_sender
 from models.conversation import Conversation, Status
-from models.database import Row, Transaction, fetchrow, tx
+from models.database import Raced, Row, Transaction, fetchrow, tx
 from models.decision import Rule
 from models.errors import NotFound
 from models.team import Team
@@ -44,15 +46,15 @@ async def receive(
     """
     by.require(Right.RECEIVE_MESSAGES)
     message.require_text(text)
-    channel = await Channel.fetch_one("id = $1 AND workspace_id = $2", channel_id, by.workspace_id)
-    if channel is None:
-        raise NotFound("channel", path="input.channelId")
-    require_line(channel.kind, line or channel.default_line)
+    require_name(external_id, length_max=EXTERNAL_ID_LENGTH_MAX, path="input.externalId")
+    channel = await _channel(channel_id, line, by=by)
     async with tx() as transaction:
-        contact_id = await lock_sender(transaction, channel_id, sender, by=by)
+        contact_id = await lock_sender(transaction, channel_id, sender)
         # A twin of this delivery held the contact's lock before us, if there was one.
         if twin := await _delivered(channel_id, external_id):
             return _repeated(twin)
+        if contact_id is None:
+            contact_id = await add_sender(transaction, channel_id, sender, by=by)
         conversation = await _open_conversation(contact_id, channel_id)
         opened = conversation is None
         customer = Actor.contact(by.workspace_id, contact_id)
@@ -60,12 +62,24 @@ async def receive(
             conversation = await _open(
                 transaction, contact_id, channel, line or channel.default_line, by=customer
             )
-        message_id = await conversation.receive(
-            text, by=customer, external_id=external_id, opened=opened
-        )
+        try:
+            message_id = await conversation.receive(
+                text, by=customer, external_id=external_id, opened=opened
+            )
+        except UniqueViolationError as error:
+            # The same message in the name of another contact, whose lock is another one.
+            raise Raced from error
         if opened:
             await _place(transaction, conversation, channel.target(conversation.line), by=customer)
     return Received(message_id, conversation.id, opened=opened)
+
+
+async def _channel(id: UUID, line: Line | None, *, by: Actor) -> Channel:
+    channel = await Channel.fetch_one("id = $1 AND workspace_id = $2", id, by.workspace_id)
+    if channel is None:
+        raise NotFound("channel", path="input.channelId")
+    require_line(channel.kind, line or channel.default_line)
+    return channel
 
 
 async def _delivered(channel_id: UUID, external_id: str) -> Row | None:

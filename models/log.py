@@ -16,6 +16,7 @@ from models.errors import InvalidCursor
 from models.event import Kind
 
 READ_SIZE_MAX = 500
+SEQ_MAX = 2**63 - 1
 _LAYOUT = struct.Struct(">16sQQ")
 _MARK = b"log1"
 
@@ -73,9 +74,9 @@ class Position:
         """Raise InvalidCursor unless this is a cursor of a log."""
         try:
             packed = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
-            if packed[: len(_MARK)] != _MARK:
-                raise InvalidCursor
             epoch, seq, milliseconds = _LAYOUT.unpack(packed[len(_MARK) :])
+            if packed[: len(_MARK)] != _MARK or seq > SEQ_MAX:
+                raise InvalidCursor
             return cls(UUID(bytes=epoch), seq, datetime.fromtimestamp(milliseconds / 1_000, UTC))
         except (ValueError, OverflowError, OSError, binascii.Error, struct.error) as error:
             raise InvalidCursor from error
@@ -191,8 +192,8 @@ async def page(
         ORDER BY e.seq {way} LIMIT $8
         """,  # noqa: S608 - constants
         workspace_id,
-        _seq(after, head) if after else 0,
-        _seq(before, head) if before else head.seq + 1,
+        0 if after is None else _seq(after, head),
+        head.seq + 1 if before is None else _seq(before, head),
         wanted.kinds and [kind.value for kind in wanted.kinds],
         wanted.conversation_id,
         wanted.queue_id,

@@ -1,19 +1,17 @@
 """Messages, to and from the customer, and the private notes between them."""
 
-import re
 from enum import StrEnum
 from uuid import UUID, uuid4
 
 from tortoise import fields
 
+from models import base
 from models.base import Record, reference
 from models.contact import EXTERNAL_ID_LENGTH_MAX
 from models.database import Transaction
 from models.errors import BadUserInput
 
 TEXT_BYTES_MAX = 64 * 1024
-# PostgreSQL's text has no NUL, and UTF-8 no lone surrogate.
-_unstorable = re.compile("[\x00\ud800-\udfff]")
 
 
 class Direction(StrEnum):
@@ -44,10 +42,7 @@ class Message(Record):
 
 def require_text(text: str) -> None:
     """Raise BadUserInput unless the text can be stored and says something."""
-    if not text.strip():
-        raise BadUserInput("The text is empty.", path="input.text")
-    if _unstorable.search(text):
-        raise BadUserInput("The text has a NUL or half a character in it.", path="input.text")
+    base.require_text(text, path="input.text")
     if len(text.encode()) > TEXT_BYTES_MAX:
         raise BadUserInput(
             f"The text is longer than {TEXT_BYTES_MAX} bytes of UTF-8.", path="input.text"

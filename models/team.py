@@ -8,7 +8,7 @@ from tortoise.queryset import QuerySet
 
 from models import event, queue
 from models.access import Actor, Right
-from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference
+from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference, require_name
 from models.database import fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import (
@@ -61,6 +61,7 @@ class Team(Record):
         PriorityOutOfRange.
         """
         by.require(Right.CONFIGURE)
+        require_name(name)
         if not 0 <= priority <= PRIORITY_MAX or (line is Line.SALES and priority):
             raise PriorityOutOfRange
         if parent is not None and (Line.SUPPORT in (line, parent.line) or parent.is_todos):

@@ -13,11 +13,12 @@ from tortoise import fields
 from models import event
 from models.access import SCOPES, Actor, ActorKind, Right, Role
 from models.agent import Agent
-from models.base import NAME_LENGTH_MAX, Record, reference
+from models.base import NAME_LENGTH_MAX, Record, reference, require_name
 from models.database import Row, fetchrow, fetchval, tx
 from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
 
 SESSION_DAYS = 14
+TOKEN_DAYS_MAX = 3_650
 TOKEN_BYTES = 32
 PREFIX = "rlv_"
 
@@ -50,6 +51,12 @@ class Token(Record):
     ) -> tuple["Token", str]:
         """A token for an integration, and its secret, which nobody can read again."""
         by.require(Right.CONFIGURE)
+        require_name(name)
+        if expires_days is not None and not 0 <= expires_days <= TOKEN_DAYS_MAX:
+            raise BadUserInput(
+                f"A token lasts 0 to {TOKEN_DAYS_MAX} days, or for ever.",
+                path="input.expiresInDays",
+            )
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown:
             raise BadUserInput(f"Unknown scopes: {', '.join(unknown)}.", path="input.scopes")

@@ -51,10 +51,14 @@ async def violations(*, settled: bool = True) -> list[Violation]:
     """
     promises = [*invariant.ALWAYS, *([invariant.NO_IDLE_CAPACITY] if settled else [])]
     async with snapshot() as transaction:
-        await transaction.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
-        found = [violation async for violation in _stored(transaction, promises)]
-        found += [violation async for violation in _decisions(transaction)]
-    return found
+        return await violations_in(transaction, promises)
+
+
+async def violations_in(transaction: Transaction, promises: Iterable[Invariant]) -> list[Violation]:
+    """What the transaction sees broken of these promises, and of those about decisions."""
+    await transaction.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
+    found = [violation async for violation in _stored(transaction, promises)]
+    return found + [violation async for violation in _decisions(transaction)]
 
 
 async def _stored(

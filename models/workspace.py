@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from tortoise import fields
 from tortoise.models import Model
 
-from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line
+from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import tx
 from models.team import Team
 
@@ -26,6 +26,7 @@ class Workspace(Model):
     @classmethod
     async def found(cls, name: str) -> "Workspace":
         """Create a workspace with its log and its two Todos."""
+        require_name(name)
         async with tx() as transaction:
             workspace = await cls.create(name=name)
             await transaction.execute("INSERT INTO logs (workspace_id) VALUES ($1)", workspace.id)

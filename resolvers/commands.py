@@ -37,27 +37,28 @@ class Payload:
 class Command(FieldExtension):
     """Wraps a mutation's resolver in its transaction and turns refusals into `userErrors`."""
 
-    def __init__(self, payload: type[Payload]) -> None:
+    def __init__(self, payload: type[Payload], *, once: bool) -> None:
         self._payload = payload
+        self._once = once
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Answer]], source: Any, info: Info, **arguments: Any
     ) -> Payload:
         async def run() -> Answer:
-            return await self._once(lambda: next_(source, info, **arguments), info, arguments)
+            return await self._run(lambda: next_(source, info, **arguments), info, arguments)
 
         try:
             return self._payload(answer=await retrying(run))
         except RuleViolation as error:
             return self._payload(answer={}, user_errors=[UserError.of(error)])
 
-    async def _once(
+    async def _run(
         self, work: Callable[[], Awaitable[Answer]], info: Info, arguments: dict[str, Any]
     ) -> Answer:
         input = arguments["input"]
         key = input.idempotency_key
-        if info.context.actor is None:
-            # A stranger can only sign in, and its secret is never stored.
+        if info.context.actor is None or not self._once:
+            # Strangers can only sign in; and what that answers, a secret, is never stored.
             return await work()
         if key is None:
             async with tx():
@@ -80,10 +81,21 @@ class Command(FieldExtension):
         return answer
 
 
-def mutation(payload: type[Payload], description: str) -> Any:
-    """A mutation field: the resolver returns an Answer, the caller sees the payload."""
-    return strawberry.mutation(
+def mutation(payload: type[Payload], description: str, *, once: bool = True) -> Any:
+    """A mutation field: the resolver returns an Answer, the caller sees the payload.
+
+    With `once=False` its answer is never stored: a repeated command has its effect again.
+    """
+    field = strawberry.mutation(
         graphql_type=payload | None,
-        extensions=[Command(payload)],
+        extensions=[Command(payload, once=once)],
         description=description,
     )
+
+    def described(resolver: Callable[..., Awaitable[Answer]]) -> Any:
+        made = field(resolver)
+        for argument in made.arguments:
+            argument.description = "What to do, and to what."
+        return made
+
+    return described

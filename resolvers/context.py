@@ -9,7 +9,6 @@ import strawberry
 from models.access import Actor, Right
 from models.errors import Unauthenticated
 from models.stream import Reader
-from models.team import Team
 from resolvers.loaders import Loaders
 
 
@@ -20,7 +19,6 @@ class Context:
         self.actor = actor
         self.request_id = request_id
         self.reader = reader
-        self._visible_queues: frozenset[UUID] | None = None
 
     @property
     def by(self) -> Actor:
@@ -30,12 +28,8 @@ class Context:
         return self.actor
 
     async def sees_queue(self, id: UUID) -> bool:
-        """Whether the actor sees the queue of a team of its workspace; asked once an operation."""
-        if self.by.may(Right.SEE_ALL):
-            return True
-        if self._visible_queues is None:
-            self._visible_queues = frozenset(await Team.queues_visible_to(self.by))
-        return id in self._visible_queues
+        """Whether the actor sees the queue of a team of its workspace, now."""
+        return self.by.may(Right.SEE_ALL) or await self.loaders.queues_seen.load(id)
 
     @cached_property
     def loaders(self) -> Loaders:

@@ -1,19 +1,28 @@
 """The conversation as the API shows it, and its lists."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
 from models.base import Line
-from models.conversation import Conversation as Record
 from models.conversation import Status
 from models.decision import Availability
-from models.message import Message as MessageRecord
 from resolvers.context import Info
-from resolvers.loaders import Row, projected
-from resolvers.pagination import Connection, Edge, Keyset, Page, paginate
+from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
+from resolvers.pagination import (
+    After,
+    Before,
+    Connection,
+    Edge,
+    First,
+    Keyset,
+    Last,
+    Nested,
+    Page,
+    connected,
+    paginate,
+)
 from resolvers.types import (
     Agent,
     Assignment,
@@ -32,24 +41,23 @@ from resolvers.types import (
     team_of,
 )
 
-MESSAGE_COLUMNS = (
-    "id",
-    "conversation_id",
-    "direction",
-    "author_agent_id",
-    "external_id",
-    "text",
-    "created_at",
+SAID = Nested(
+    """
+    SELECT m.id, m.conversation_id, m.direction, m.author_agent_id, m.external_id, m.text,
+           m.created_at
+    FROM messages m WHERE m.workspace_id = $1 AND m.conversation_id = p.id
+    """,
+    Keyset("created_at"),
 )
-BY_TIME = Keyset("created_at")
-WAITING = Keyset("queued_at")
-
-First = Annotated[
-    int | None, strawberry.argument(description="Page size from the start, 1 to 100.")
-]
-After = Annotated[str | None, strawberry.argument(description="Start after this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="Page size from the end, 1 to 100.")]
-Before = Annotated[str | None, strawberry.argument(description="End before this cursor.")]
+WAITING = Nested(
+    f"""
+    SELECT {", ".join(f"c.{name}" for name in CONVERSATION_COLUMNS if name != "now")},
+           relevo_now() AS now
+    FROM conversations c
+    WHERE c.workspace_id = $1 AND c.team_id = p.id AND c.status = 'QUEUED'
+    """,  # noqa: S608 - constants
+    Keyset("queued_at"),
+)
 
 
 @strawberry.type(description="A message of a page.")
@@ -142,19 +150,22 @@ class Conversation(Node):
     @strawberry.field(description="Messages and notes, oldest first.")
     async def messages(
         self,
+        info: Info,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
     ) -> MessageConnection:
-        return await paginate(  # type: ignore[return-value]  # the class given below
-            MessageRecord.filter(conversation_id=self.row["id"]),
-            Page(first, after, last, before),
-            BY_TIME,
-            read=lambda messages: messages.values(*MESSAGE_COLUMNS),
+        page = Page(first, after, last, before)
+        loaders, id = info.context.loaders, self.row["id"]
+        return connected(  # type: ignore[return-value]  # the class given below
+            await loaders.pages.load((SAID, page, id)),
+            page,
+            SAID.order,
             node=lambda row: Message(row=row),
             connection=MessageConnection,
             edge=MessageEdge,
+            count=lambda: loaders.counts.load((SAID, id)),
         )
 
 
@@ -187,13 +198,18 @@ async def listed(queryset: "object", page: Page, order: Keyset) -> ConversationC
     )
 
 
-async def waiting_in(
-    info: Info, team_id: UUID, *, first: int | None, after: str | None
-) -> ConversationConnection:
-    """A page of a queue, longest waiting first."""
-    visible = await Record.visible_to(info.context.by)
-    waiting = visible.filter(team_id=team_id, status=Status.QUEUED)
-    return await listed(waiting, Page(first, after), WAITING)
+async def waiting_in(info: Info, team_id: UUID, page: Page) -> ConversationConnection:
+    """A page of a queue, longest waiting first; whoever sees the queue sees who waits in it."""
+    loaders = info.context.loaders
+    return connected(  # type: ignore[return-value]  # the class given below
+        await loaders.pages.load((WAITING, page, team_id)),
+        page,
+        WAITING.order,
+        node=_node,
+        connection=ConversationConnection,
+        edge=ConversationEdge,
+        count=lambda: loaders.counts.load((WAITING, team_id)),
+    )
 
 
 def _node(row: Row) -> Conversation:

@@ -11,19 +11,15 @@ from models.conversation import Status
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.conversation import (
-    After,
-    Before,
     Conversation,
     ConversationConnection,
-    First,
-    Last,
     conversation_of,
     listed,
 )
 from resolvers.enums import described
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import ConversationInput
-from resolvers.pagination import Keyset, Page
+from resolvers.pagination import After, Before, First, Keyset, Last, Page
 from resolvers.types import Closure
 
 

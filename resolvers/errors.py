@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from enum import Enum
+from inspect import cleandoc
 from typing import Any
 
 import strawberry
 
 from models.errors import Fact, RuleViolation
+from resolvers.enums import described
 from resolvers.ids import encode
 
 
@@ -16,13 +18,11 @@ def _leaves(error: type[RuleViolation]) -> Iterator[type[RuleViolation]]:
         yield from _leaves(below)
 
 
-_names = [leaf.code for leaf in _leaves(RuleViolation)]
-_codes: Any = Enum("UserErrorCode", {name: name for name in _names})  # type: ignore[misc]  # made here
-# A new violation needs no second registration: its class is its code.
-UserErrorCode = strawberry.enum(
-    _codes,
-    description="Which rule said no. More may come: treat an unknown code as a refusal.",
-)
+# A new violation needs no second registration: its class is its code, and describes it.
+_told = {leaf.code: cleandoc(leaf.__doc__ or "") for leaf in _leaves(RuleViolation)}
+_codes: Any = Enum("UserErrorCode", {code: code for code in _told})  # type: ignore[misc]  # made here
+_codes.__doc__ = "Which rule said no; treat a code that you do not know as a refusal."
+UserErrorCode = described(_codes, "UserErrorCode", **_told)
 
 # The records that facts name, by the fact's own name.
 _NAMED = {

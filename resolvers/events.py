@@ -12,17 +12,10 @@ from models.event import Kind
 from models.log import Event, Position
 from models.subscription import ResetReason
 from resolvers.context import Info
-from resolvers.conversation import (
-    After,
-    Before,
-    Conversation,
-    First,
-    Last,
-    conversation_of,
-)
+from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
-from resolvers.ids import decode
-from resolvers.pagination import Edge, Page, PageInfo
+from resolvers.ids import decode_maybe
+from resolvers.pagination import After, Before, Edge, First, Last, Page, PageInfo
 from resolvers.types import Agent, Message, Queue, Team, agent_of, queue_of, team_of
 
 described(
@@ -214,14 +207,10 @@ class EventFilter:
         """The filter in the log's terms."""
         return log.Filter(
             kinds=self.kinds,
-            conversation_id=_maybe("Conversation", self.conversation_id),
-            queue_id=_maybe("Queue", self.queue_id),
-            agent_id=_maybe("Agent", self.agent_id),
+            conversation_id=decode_maybe("Conversation", self.conversation_id),
+            queue_id=decode_maybe("Queue", self.queue_id),
+            agent_id=decode_maybe("Agent", self.agent_id),
         )
-
-
-def _maybe(type_name: str, id: str | None) -> UUID | None:
-    return decode(type_name, id) if id else None
 
 
 @strawberry.type(description="An event of a page.")

@@ -3,6 +3,7 @@
 They batch and do not cache: a subscription's operation lives for hours.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -12,8 +13,11 @@ from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
 from models.access import Actor
+from models.contact import Contact
 from models.conversation import VISIBLE, Visibility
 from models.database import fetch
+from models.team import Team
+from resolvers.pagination import Nested, Page
 
 Row = Mapping[str, Any]
 Load = Callable[[list[UUID]], Awaitable[list[Row | None]]]
@@ -41,13 +45,13 @@ _CONVERSATION = f"""
     SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
-_AGENT = """
-    SELECT a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new, a.capacity,
-           a.load, a.idle_period_days, EXISTS (
-               SELECT FROM presence_leases l
-               WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected
-    FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
-"""
+AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
+    a.capacity, a.load, a.idle_period_days, EXISTS (
+        SELECT FROM presence_leases l
+        WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected"""
+_AGENT = f"""
+    SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
+"""  # noqa: S608 - constants
 _TEAM = """
     SELECT id, line, name, is_todos, is_active, parent_id, priority, distribution, online_only,
            max_open, idle_period_days
@@ -105,10 +109,12 @@ _WAITING = """
     FROM conversations WHERE workspace_id = $1 AND team_id = ANY($2) AND status = 'QUEUED'
     GROUP BY team_id
 """
-_MEMBERS = """
-    SELECT team_id AS key, array_agg(agent_id ORDER BY position) AS agent_ids
-    FROM memberships WHERE workspace_id = $1 AND team_id = ANY($2) GROUP BY team_id
-"""
+_PARTS = {
+    table: f"""
+        SELECT id AS key, * FROM {table} WHERE workspace_id = $1 AND id = ANY($2)
+    """  # noqa: S608 - constants
+    for table in ("assignments", "closures", "messages")
+}
 
 
 class Loaders:
@@ -187,8 +193,59 @@ class Loaders:
         return self._by_key(_WAITING)
 
     @cached_property
-    def members(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_MEMBERS)
+    def parts(self) -> "Mapping[str, DataLoader[UUID, Row | None]]":
+        """By their own id, whoever may see their conversation: who loads them asks for that."""
+        return {table: self._by_key(statement) for table, statement in _PARTS.items()}
+
+    @cached_property
+    def queues_seen(self) -> "DataLoader[UUID, bool]":
+        """Whether the actor sees the queues of these teams."""
+
+        async def load(keys: list[UUID]) -> list[bool]:
+            seen = set(await Team.queues_visible_to(self._actor))
+            return [key in seen for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def contacts_seen(self) -> "DataLoader[UUID, bool]":
+        """Whether the actor sees these contacts."""
+
+        async def load(keys: list[UUID]) -> list[bool]:
+            visible = (await Contact.visible_to(self._actor)).filter(id__in=set(keys))
+            seen = set(await visible.values_list("id", flat=True))
+            return [key in seen for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def pages(self) -> "DataLoader[tuple[Nested, Page, UUID], list[Row]]":
+        """The same page of the lists below many records: a statement for each kind of page."""
+
+        async def load(keys: list[tuple[Nested, Page, UUID]]) -> list[list[Row]]:
+            found: defaultdict[tuple[Nested, Page, UUID], list[Row]] = defaultdict(list)
+            for nested, page in dict.fromkeys(key[:2] for key in keys):
+                statement, arguments = nested.statement(page)
+                parents = list({key[2] for key in keys if key[:2] == (nested, page)})
+                for row in await fetch(statement, self._actor.workspace_id, parents, *arguments):
+                    found[nested, page, row["parent"]].append(dict(row))
+            return [found[key] for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def counts(self) -> "DataLoader[tuple[Nested, UUID], int]":
+        """How long those lists are."""
+
+        async def load(keys: list[tuple[Nested, UUID]]) -> list[int]:
+            found: dict[tuple[Nested, UUID], int] = {}
+            for nested in dict.fromkeys(key[0] for key in keys):
+                parents = list({key[1] for key in keys if key[0] == nested})
+                for row in await fetch(nested.counting, self._actor.workspace_id, parents):
+                    found[nested, row["key"]] = row["count"]
+            return [found[key] for key in keys]
+
+        return DataLoader(load, cache=False)
 
 
 async def projected(conversations: Any) -> list[Row]:

@@ -4,8 +4,8 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,13 @@ from resolvers.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 
 NodeType = TypeVar("NodeType")
 Row = Mapping[str, Any]
+
+First = Annotated[
+    int | None, strawberry.argument(description="Page size from the start, 1 to 100.")
+]
+After = Annotated[str | None, strawberry.argument(description="Start after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="Page size from the end, 1 to 100.")]
+Before = Annotated[str | None, strawberry.argument(description="End before this cursor.")]
 
 
 @strawberry.type(description="Where a page stands in its list.")
@@ -73,13 +80,28 @@ class Page:
         return self.last is not None
 
 
+def _instant(text: str) -> datetime:
+    """A moment as cursors spell it; ValueError or OverflowError for one that has no UTC."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment.astimezone(UTC)
+
+
+def place(number: object) -> int:
+    """A place in a hand-made order; ValueError for what no such place can be."""
+    if not isinstance(number, int) or not 0 <= number < 2**31:
+        raise ValueError(number)
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Keyset:
     """An order by one column and then by id; `name` ties cursors to it."""
 
     column: str
     descending: bool = False
-    parse: Callable[[Any], Any] = datetime.fromisoformat
+    parse: Callable[[Any], Any] = _instant
 
     @property
     def name(self) -> str:
@@ -92,11 +114,12 @@ class Keyset:
 
     def position(self, cursor: str) -> tuple[Any, UUID]:
         try:
-            name, value, id = orjson.loads(base64.urlsafe_b64decode(cursor.encode()))
-            if name != self.name:
+            packed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
+            name, value, id = orjson.loads(packed)
+            if name != self.name or not isinstance(id, str):
                 raise InvalidCursor
             return self.parse(value), UUID(id)
-        except (ValueError, TypeError, binascii.Error) as error:
+        except (ValueError, TypeError, OverflowError, binascii.Error) as error:
             raise InvalidCursor from error
 
     def beyond(self, cursor: str, *, ascending: bool) -> Q:
@@ -127,9 +150,30 @@ async def paginate(
         bounded = bounded.filter(order.beyond(page.before, ascending=order.descending))
     sign = "-" if order.descending != page.backward else ""
     ordered = bounded.order_by(f"{sign}{order.column}", f"{sign}id").limit(page.size + 1)
-    rows = list(await read(ordered))
-    more = len(rows) > page.size
-    rows = rows[: page.size]
+    return connected(
+        await read(ordered),
+        page,
+        order,
+        node=node,
+        connection=connection,
+        edge=edge,
+        count=queryset.count,
+    )
+
+
+def connected(
+    found: Sequence[Row],
+    page: Page,
+    order: Keyset,
+    *,
+    node: Callable[[Row], NodeType],
+    connection: type[Connection[NodeType]],
+    edge: type[Edge[NodeType]],
+    count: Callable[[], Awaitable[int]],
+) -> Connection[NodeType]:
+    """The page of these rows, in the order they were read; one more than it holds says so."""
+    rows = list(found[: page.size])
+    more = len(found) > page.size
     if page.backward:
         rows.reverse()
     return connection(
@@ -140,5 +184,44 @@ async def paginate(
             start_cursor=order.cursor(rows[0]) if rows else None,
             end_cursor=order.cursor(rows[-1]) if rows else None,
         ),
-        count=queryset.count,
+        count=count,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A list below each entry of another list, read for all of them in one statement.
+
+    `select` gives its rows for one parent, `p.id`, of the workspace `$1`; every row has an `id`.
+    """
+
+    select: str
+    order: Keyset
+
+    def statement(self, page: Page) -> tuple[str, list[object]]:
+        """The page of every parent in `$2`, with what follows these two arguments."""
+        arguments: list[object] = []
+        bounds = ""
+        for cursor, ascending in ((page.after, True), (page.before, False)):
+            if cursor is not None:
+                arguments += self.order.position(cursor)
+                way = ">" if ascending is not self.order.descending else "<"
+                last = len(arguments) + 2
+                bounds += f" AND (r.{self.order.column}, r.id) {way} (${last - 1}, ${last})"
+        way = "DESC" if self.order.descending is not page.backward else "ASC"
+        statement = f"""
+            SELECT p.id AS parent, r.* FROM unnest($2::uuid[]) AS p(id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM ({self.select}) r WHERE true{bounds}
+                ORDER BY r.{self.order.column} {way}, r.id {way} LIMIT {page.size + 1}) r
+            ORDER BY r.{self.order.column} {way}, r.id {way}
+        """  # noqa: S608 - constants and numbers
+        return statement, arguments
+
+    @property
+    def counting(self) -> str:
+        """How many there are for every parent in `$2`."""
+        return f"""
+            SELECT p.id AS key, (SELECT count(*) FROM ({self.select}) r) AS count
+            FROM unnest($2::uuid[]) AS p(id)
+        """  # noqa: S608 - constants

@@ -1,7 +1,11 @@
 """The whole schema: queries, mutations and subscriptions of every noun."""
 
+import dataclasses
+from datetime import datetime
+
 import strawberry
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
@@ -25,12 +29,18 @@ class Mutation(ConversationMutation, MessageMutation, PresenceMutation, SessionM
     pass
 
 
-# Descriptions of what Strawberry brings along come with it; everything else has its own.
+# Written as Strawberry writes it: in RFC 3339, and our times are all of the time zone UTC.
+_INSTANT = dataclasses.replace(
+    DEFAULT_SCALAR_REGISTRY[datetime],
+    description="An instant in UTC, as RFC 3339 writes it.",
+    specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+)
+
 schema = MaskedSchema(
     Query,
     Mutation,
     Subscription,
     types=(*MEMBERS, Workspace),
     extensions=list(SCHEMA_EXTENSIONS),
-    config=StrawberryConfig(disable_field_suggestions=False),
+    config=StrawberryConfig(disable_field_suggestions=False, scalar_map={datetime: _INSTANT}),
 )

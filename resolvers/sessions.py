@@ -103,7 +103,7 @@ class SessionQuery:
 
 @strawberry.type
 class SessionMutation:
-    @mutation(SignInPayload, "Open a session; a repeated one opens another.")
+    @mutation(SignInPayload, "Open a session; a repeated one opens another.", once=False)
     async def sign_in(self, input: SignInInput) -> Answer:
         agent, secret, expires_at = await sign_in(input.email, input.password)
         return {

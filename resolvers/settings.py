@@ -1,26 +1,43 @@
 """Reading what a workspace is made of: channels, teams and queues, agents, contacts, reasons."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, cast
 from uuid import UUID
 
 import strawberry
 
-from models.access import Right
 from models.agent import Agent as AgentRecord
 from models.channel import Channel as ChannelRecord
 from models.closure import ClosingReason as ClosingReasonRecord
 from models.contact import Contact as ContactRecord
+from models.errors import BadUserInput
 from models.team import Team as TeamRecord
 from models.workspace import Workspace as WorkspaceRecord
 from resolvers.context import Info
-from resolvers.conversation import After, Before, First, Last, conversation_of
+from resolvers.conversation import conversation_of
 from resolvers.ids import decode, split
-from resolvers.pagination import Connection, Edge, Keyset, Page, paginate
+from resolvers.pagination import (
+    After,
+    Before,
+    Connection,
+    Edge,
+    First,
+    Keyset,
+    Last,
+    Page,
+    paginate,
+)
 from resolvers.types import (
     Agent,
+    AgentConnection,
+    AgentEdge,
+    Assignment,
     Channel,
     ClosingReason,
+    Closure,
     Contact,
+    Message,
     Node,
     Queue,
     Team,
@@ -32,6 +49,7 @@ from resolvers.types import (
 
 NODES_MAX = 100
 IN_ORDER = Keyset("created_at")
+Find = Callable[[Info, UUID], Awaitable[Node | None]]
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
 
 
@@ -62,16 +80,6 @@ class QueueEdge(Edge[Queue]):
 
 @strawberry.type(description="A page of queues.")
 class QueueConnection(Connection[Queue]):
-    pass
-
-
-@strawberry.type(description="An agent of a page.")
-class AgentEdge(Edge[Agent]):
-    pass
-
-
-@strawberry.type(description="A page of agents.")
-class AgentConnection(Connection[Agent]):
     pass
 
 
@@ -125,7 +133,7 @@ async def _page(
 class SettingsQuery:
     @strawberry.field(description="Anything by its global id; null when missing or not visible.")
     async def node(self, info: Info, id: Id) -> Node | None:
-        return cast("Node | None", await _node(info, id))
+        return await _node(info, *split(id))
 
     @strawberry.field(description="Several at once, in the order of the ids; at most 100.")
     async def nodes(
@@ -133,16 +141,13 @@ class SettingsQuery:
         info: Info,
         ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their ids.")],
     ) -> list[Node | None]:
-        return [await _node(info, id) for id in ids[:NODES_MAX]]
+        if len(ids) > NODES_MAX:
+            raise BadUserInput(f"Ask for at most {NODES_MAX} ids at once.", path="ids")
+        return await asyncio.gather(*[_node(info, *split(id)) for id in ids])
 
     @strawberry.field(description="Your workspace.")
     async def workspace(self, info: Info) -> Workspace | None:
-        row = (
-            await WorkspaceRecord.filter(id=info.context.by.workspace_id)
-            .first()
-            .values("id", "name", "idle_period_days", "closing_reason_required")
-        )
-        return Workspace.of(row)
+        return await _workspace(info, info.context.by.workspace_id)
 
     @strawberry.field(description="The connected accounts.")
     async def channels(
@@ -176,8 +181,7 @@ class SettingsQuery:
 
     @strawberry.field(description="One team; null when missing or not visible to you.")
     async def team(self, info: Info, id: Id) -> Team | None:
-        found = await TeamRecord.visible_to(info.context.by).filter(id=decode("Team", id)).exists()
-        return await team_of(info, decode("Team", id)) if found else None
+        return await _team(info, decode("Team", id))
 
     @strawberry.field(description="The queues you see.")
     async def queues(
@@ -250,26 +254,29 @@ class SettingsQuery:
 
 
 async def _contact(info: Info, id: UUID) -> Contact | None:
-    visible = await ContactRecord.visible_to(info.context.by)
-    if not await visible.filter(id=id).exists():
-        return None
-    row = await info.context.loaders.contacts.load(id)
+    loaders = info.context.loaders
+    row = await loaders.contacts.load(id) if await loaders.contacts_seen.load(id) else None
     return Contact.of(row)
 
 
+async def _workspace(info: Info, id: UUID) -> Workspace | None:
+    if id != info.context.by.workspace_id:
+        return None
+    columns = ("id", "name", "idle_period_days", "closing_reason_required")
+    return Workspace.of(await WorkspaceRecord.filter(id=id).first().values(*columns))
+
+
 async def _team(info: Info, id: UUID) -> Team | None:
-    return await team_of(info, id) if info.context.by.may(Right.READ_SETTINGS) else None
+    return await team_of(info, id) if TeamRecord.are_visible_to(info.context.by) else None
 
 
 async def _agent(info: Info, id: UUID) -> Agent | None:
-    found = await AgentRecord.visible_to(info.context.by).filter(id=id).exists()
-    return await agent_of(info, id) if found else None
+    return await agent_of(info, id) if AgentRecord.are_visible_to(info.context.by) else None
 
 
 async def _channel(info: Info, id: UUID) -> Channel | None:
-    found = await ChannelRecord.visible_to(info.context.by).filter(id=id).exists()
-    row = await info.context.loaders.channels.load(id) if found else None
-    return Channel.of(row)
+    seen = ChannelRecord.are_visible_to(info.context.by)
+    return Channel.of(await info.context.loaders.channels.load(id) if seen else None)
 
 
 async def _closing_reason(info: Info, id: UUID) -> ClosingReason | None:
@@ -277,18 +284,33 @@ async def _closing_reason(info: Info, id: UUID) -> ClosingReason | None:
     return ClosingReason.of(row)
 
 
-_FINDERS = {
+def _part(noun: type[Node], table: str) -> Find:
+    """What belongs to a conversation is seen by whoever sees that."""
+
+    async def find(info: Info, id: UUID) -> Node | None:
+        row = await info.context.loaders.parts[table].load(id)
+        seen = row and await info.context.loaders.conversations.load(row["conversation_id"])
+        return noun.of(row if seen else None)
+
+    return find
+
+
+_FINDERS: dict[str, Find] = {
     "Agent": _agent,
+    "Assignment": _part(Assignment, "assignments"),
     "Channel": _channel,
     "ClosingReason": _closing_reason,
+    "Closure": _part(Closure, "closures"),
     "Contact": _contact,
     "Conversation": conversation_of,
+    "Message": _part(Message, "messages"),
     "Queue": queue_of,
     "Team": _team,
+    "Workspace": _workspace,
 }
 
 
-async def _node(info: Info, id: str) -> Any:
-    type_name, uuid = split(id)
+async def _node(info: Info, type_name: str, id: UUID) -> Node | None:
+    _ = info.context.by
     find = _FINDERS.get(type_name)
-    return await find(info, uuid) if find else None
+    return await find(info, id) if find else None

@@ -20,6 +20,20 @@ from models.message import Direction
 from resolvers.context import Info
 from resolvers.enums import described
 from resolvers.ids import encode
+from resolvers.loaders import AGENT_COLUMNS
+from resolvers.pagination import (
+    After,
+    Before,
+    Connection,
+    Edge,
+    First,
+    Keyset,
+    Last,
+    Nested,
+    Page,
+    connected,
+    place,
+)
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
@@ -59,7 +73,9 @@ described(
     LEAST_OPEN="Whoever holds the fewest.",
 )
 described(
-    ChannelKind, "ChannelKind", **{kind.name: f"{kind.title()} accounts." for kind in ChannelKind}
+    ChannelKind,
+    "ChannelKind",
+    **{kind.name: f"{kind.replace('_', ' ').title()} accounts." for kind in ChannelKind},
 )
 described(
     ChannelStatus,
@@ -202,6 +218,25 @@ class Agent(Node):
         return Availability(self.row["availability"])
 
 
+@strawberry.type(description="An agent of a page.")
+class AgentEdge(Edge[Agent]):
+    pass
+
+
+@strawberry.type(description="A page of agents.")
+class AgentConnection(Connection[Agent]):
+    pass
+
+
+MEMBERS = Nested(
+    f"""
+    SELECT {AGENT_COLUMNS}, m.position FROM memberships m JOIN agents a ON a.id = m.agent_id
+    WHERE m.workspace_id = $1 AND m.team_id = p.id
+    """,  # noqa: S608 - constants
+    Keyset("position", parse=place),
+)
+
+
 @strawberry.type(description="A sales group, a support department, or the Todos of a line.")
 class Team(Node):
     name = column(str, "name", "Name.")
@@ -218,10 +253,25 @@ class Team(Node):
         return await team_of(info, self.row["parent_id"])
 
     @strawberry.field(description="Members in their order; empty for a Todos means every agent.")
-    async def members(self, info: Info) -> list[Agent]:
-        found = await info.context.loaders.members.load(self.row["id"])
-        agents = await info.context.loaders.agents.load_many(found["agent_ids"] if found else [])
-        return [Agent(row=row) for row in agents if row is not None]
+    async def members(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> AgentConnection:
+        page = Page(first, after, last, before)
+        loaders, id = info.context.loaders, self.row["id"]
+        return connected(  # type: ignore[return-value]  # the class given below
+            await loaders.pages.load((MEMBERS, page, id)),
+            page,
+            MEMBERS.order,
+            node=lambda row: Agent(row=row),
+            connection=AgentConnection,
+            edge=AgentEdge,
+            count=lambda: loaders.counts.load((MEMBERS, id)),
+        )
 
     @strawberry.field(description="Its queue; null where you may not see it.")
     async def queue(self, info: Info) -> "Queue | None":
@@ -250,14 +300,14 @@ class Queue(Node):
     async def conversations(
         self,
         info: Info,
-        first: Annotated[
-            int | None, strawberry.argument(description="Page size, 1 to 100.")
-        ] = None,
-        after: Annotated[str | None, strawberry.argument(description="Cursor to go on.")] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Annotated["ConversationConnection", strawberry.lazy("resolvers.conversation")]:
         from resolvers.conversation import waiting_in
 
-        return await waiting_in(info, self.row["id"], first=first, after=after)
+        return await waiting_in(info, self.row["id"], Page(first, after, last, before))
 
 
 @strawberry.type(description="One connected account: a number, a page, a webchat.")

@@ -1,6 +1,7 @@
 """Real servers for the whole session, and an empty database for every test that asks for one."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -20,7 +21,7 @@ from tests.factories import a_workspace
 POOL_MAX = 20
 TEMPLATE = f"relevo_template_{os.getpid()}"
 DATABASE = f"relevo_test_{os.getpid()}"
-CopyOfDatabase = Callable[[str], AbstractAsyncContextManager[str]]
+CopyOfDatabase = Callable[..., AbstractAsyncContextManager[str]]
 ConnectedTo = Callable[[str], AbstractAsyncContextManager[None]]
 
 # One row that all processes read, so that a test travels in time with every process it starts.
@@ -41,13 +42,17 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+def servers() -> Iterator[Engines]:
     """The servers that the environment names, else embedded ones."""
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
     if database_url and redis_url:
         yield Engines(database_url, redis_url)
         return
-    with embedded(Path(tmp_path_factory.mktemp("engines")), durable=False) as engines:
+    # Not below pytest's own folder: the next session to start would shut PostgreSQL's user out.
+    with (
+        tempfile.TemporaryDirectory(prefix="relevo-tests-") as folder,
+        embedded(Path(folder), durable=False) as engines,
+    ):
         yield Engines(database_url or engines.database_url, redis_url or engines.redis_url)
 
 
@@ -74,9 +79,9 @@ def copy_of_database(servers: Engines, template_url: str) -> CopyOfDatabase:
     """Databases of one's own, to break: `async with copy_of_database("races") as url`."""
 
     @asynccontextmanager
-    async def copy(name: str) -> AsyncIterator[str]:
+    async def copy(name: str, template: str = TEMPLATE) -> AsyncIterator[str]:
         name = f"{DATABASE}_{name}"
-        await _administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+        await _administer(servers, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
             yield _named(servers.database_url, name)
         finally:

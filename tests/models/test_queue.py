@@ -294,18 +294,19 @@ async def test_a_waiting_conversation_says_why_it_waits(workspace: Workspace) ->
 
 async def test_an_assignment_says_why_it_was_given(workspace: Workspace) -> None:
     team = await a_team(workspace, distribution=Distribution.LEAST_OPEN)
-    winner, loser = [await an_agent(workspace, teams=[team]) for _ in range(2)]
+    busy = await an_agent(workspace, teams=[team])
     await a_conversation(workspace, team=team)
+    free = await an_agent(workspace, teams=[team])
 
     conversation = await a_conversation(workspace, team=team)
 
     assignment = await Assignment.get(conversation_id=conversation.id)
-    assert assignment.agent_id == loser.id
+    assert assignment.agent_id == free.id
     assert assignment.rule is Rule.CHANNEL_TARGET
     assert assignment.decision["tie_break"] == TieBreak.SMALLEST_LOAD
     assert [(c["agent_id"], c["verdict"]) for c in assignment.decision["candidates"]] == [
-        (str(winner.id), Verdict.LOST_LOAD),
-        (str(loser.id), Verdict.CHOSEN),
+        (str(busy.id), Verdict.LOST_LOAD),
+        (str(free.id), Verdict.CHOSEN),
     ]
 
 

@@ -15,7 +15,6 @@ from models import (
     ClosingReason,
     Contact,
     Conversation,
-    Membership,
     Message,
     Team,
     Workspace,
@@ -28,7 +27,6 @@ from resolvers.ids import encode
 from tests.factories import (
     a_channel,
     a_conversation,
-    a_message,
     a_team,
     a_workspace,
     an_agent,
@@ -203,17 +201,3 @@ async def contents() -> dict[str, int]:
         """
     )
     return dict(rows[0])
-
-
-__all__ = [
-    "ID_TYPES",
-    "Answer",
-    "Client",
-    "Company",
-    "Membership",
-    "a_company",
-    "a_message",
-    "contents",
-    "integration_of",
-    "session_of",
-]

@@ -1,0 +1,210 @@
+"""Each promise is seen to be broken when it is; otherwise verify could be empty by mistake."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from models import Agent, Workspace, invariant, verify
+from models.base import Line
+from models.database import Transaction, tx
+from models.decision import Distribution
+from models.invariant import Invariant
+from models.verify import violations, violations_in
+from tests.conftest import Clock
+from tests.factories import (
+    a_channel,
+    a_conversation,
+    a_team,
+    an_agent,
+    by_system,
+    working,
+)
+
+NEWEST = "(SELECT max(seq) FROM events)"
+SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
+
+# What is broken, and how; a statement first takes away the constraint that stands before it.
+CORRUPTIONS: list[tuple[Invariant | str, str]] = [
+    (invariant.LOAD_COUNTS_ASSIGNED, "UPDATE agents SET load = load + 1"),
+    (
+        invariant.ONE_OPEN_ASSIGNMENT,
+        "UPDATE assignments SET ended_at = relevo_now(), ending = 'CLOSED' WHERE ended_at IS NULL",
+    ),
+    (
+        invariant.ONE_OPEN_ASSIGNMENT,
+        "UPDATE assignments SET ended_at = NULL, ending = NULL WHERE ending = 'CLOSED'",
+    ),
+    (
+        invariant.ONE_OPEN_ASSIGNMENT,
+        "UPDATE assignments a SET agent_id = b.id FROM agents b WHERE b.id <> a.agent_id",
+    ),
+    (
+        invariant.STATUS_SAYS_WHERE,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_queued_somewhere;"
+        "UPDATE conversations SET queued_at = NULL",
+    ),
+    (
+        invariant.STATUS_SAYS_WHERE,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_assigned_to_somebody;"
+        "UPDATE conversations SET assignee_id = NULL",
+    ),
+    (
+        invariant.ONE_OPEN_CONVERSATION,
+        "DROP INDEX conversations_one_open_per_contact_and_channel;"
+        "UPDATE conversations SET contact_id = (SELECT id FROM contacts LIMIT 1),"
+        " channel_id = (SELECT id FROM channels LIMIT 1)",
+    ),
+    (invariant.NUMBERS_WITHOUT_HOLES, "DELETE FROM events WHERE seq = 2"),
+    (invariant.NUMBERS_WITHOUT_HOLES, "UPDATE logs SET floor_seq = 1"),
+    (
+        invariant.TIME_FOLLOWS_NUMBERS,
+        f"UPDATE events SET logged_at = logged_at - interval '1 day' WHERE seq = {NEWEST}",
+    ),
+    (
+        invariant.CLOSED_BY_A_CLOSURE,
+        "UPDATE closures SET closed_at = closed_at - interval '1 second'",
+    ),
+    (
+        invariant.CLOSURE_HAS_AN_EVENT,
+        "UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
+    ),
+    (invariant.CLOSURE_HAS_AN_EVENT, "DELETE FROM closures"),
+    (invariant.ASSIGNMENT_HAS_AN_EVENT, "UPDATE events SET data = data - 'assignment'"),
+    (invariant.ASSIGNMENT_HAS_AN_EVENT, "DELETE FROM assignments WHERE ending = 'CLOSED'"),
+    (
+        invariant.TODOS_PER_LINE,
+        "UPDATE teams SET is_todos = false WHERE is_todos AND line = 'SALES'",
+    ),
+    (invariant.TODOS_PER_LINE, "DELETE FROM logs"),
+    (
+        invariant.MEMBERS_IN_ORDER,
+        "ALTER TABLE memberships DROP CONSTRAINT memberships_one_position;"
+        "UPDATE memberships SET position = 1",
+    ),
+    (invariant.TARGETS_FIT_THEIR_LINE, "UPDATE channels SET support_team_id = sales_team_id"),
+    (invariant.LINE_IS_ITS_TEAMS, "UPDATE conversations SET line = 'SUPPORT'"),
+    (
+        invariant.ANSWERS_KEPT,
+        "INSERT INTO idempotency_keys (workspace_id, actor_id, mutation, key, input_hash)"
+        " SELECT id, id, 'm', 'k', '' FROM workspaces",
+    ),
+    (
+        invariant.INBOUND_ONCE,
+        "DROP INDEX messages_inbound_once; UPDATE messages SET external_id = 'wamid.1',"
+        " channel_id = (SELECT id FROM channels LIMIT 1)",
+    ),
+    (
+        invariant.GROUPS_FORM_TREES,
+        "UPDATE teams a SET parent_id = b.id FROM teams b"
+        " WHERE a.id <> b.id AND NOT (a.is_todos OR b.is_todos) AND a.line = 'SALES'",
+    ),
+    (
+        invariant.MESSAGES_BELONG,
+        "UPDATE messages m SET channel_id = c.id FROM channels c WHERE c.id <> m.channel_id",
+    ),
+    (
+        invariant.LAST_MESSAGE_BELONGS,
+        "UPDATE conversations SET last_message_id = gen_random_uuid()",
+    ),
+    (invariant.LAST_MESSAGE_BELONGS, "UPDATE messages SET direction = 'NOTE'"),
+    (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
+    (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
+    (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
+    (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,accepts_new}', 'false'"),
+    (verify.WITHIN_LIMIT, SOME_DECISION % "'{candidates,0,capacity}', '0'"),
+]
+
+
+@pytest.fixture
+async def office(workspace: Workspace) -> Workspace:
+    """A row for every promise to be broken by."""
+    manual = await a_team(workspace)
+    automatic = await a_team(workspace, distribution=Distribution.LEAST_OPEN)
+    agent = await an_agent(workspace, teams=[automatic])
+    await a_conversation(workspace, team=automatic)
+    closed = await a_conversation(workspace, team=automatic)
+    async with working(closed.id, by=by_system(workspace)) as conversation:
+        await conversation.close(by=by_system(workspace))
+    await an_agent(workspace, teams=[manual, automatic])
+    for _ in range(2):
+        await a_conversation(workspace, team=manual)
+    await a_conversation(workspace, team=manual, holder=agent)
+    return workspace
+
+
+class Undone(Exception):
+    """Rolls a transaction back."""
+
+
+async def seen_after(corruption: str, promises: Iterable[Invariant]) -> set[str]:
+    """The promises that verify finds broken, in a transaction that then never was."""
+    found: set[str] = set()
+    try:
+        async with tx() as transaction:
+            await transaction.execute(corruption)
+            found |= {v.invariant for v in await violations_in(transaction, promises)}
+            raise Undone
+    except Undone:
+        return found
+
+
+@pytest.mark.parametrize(
+    ("broken", "corruption"),
+    CORRUPTIONS,
+    ids=[f"{n}-{b if isinstance(b, str) else b.promise}" for n, (b, _) in enumerate(CORRUPTIONS)],
+)
+async def test_a_broken_promise_is_seen(
+    office: Workspace, broken: Invariant | str, corruption: str
+) -> None:
+    promises = [*invariant.ALWAYS, invariant.NO_IDLE_CAPACITY]
+    name = broken if isinstance(broken, str) else broken.promise
+
+    assert await seen_after(corruption, promises) >= {name}
+
+
+def test_every_promise_is_tried() -> None:
+    tried = {broken for broken, _ in CORRUPTIONS if isinstance(broken, Invariant)}
+
+    assert tried == {*invariant.ALWAYS, invariant.NO_IDLE_CAPACITY}
+
+
+async def test_a_tree_may_be_ten_deep(workspace: Workspace) -> None:
+    team = await a_team(workspace)
+    for _ in range(9):
+        team = await a_team(workspace, parent=team)
+
+    assert await violations() == []
+
+
+@pytest.mark.leaves_violations
+async def test_the_report_is_bounded_and_of_one_form(workspace: Workspace) -> None:
+    for _ in range(verify.BREACHES_MAX + 5):
+        await an_agent(workspace)
+    await Agent.all().update(load=3)
+
+    found = await violations()
+
+    assert len(found) == verify.BREACHES_MAX
+    assert {violation.invariant for violation in found} == {invariant.LOAD_COUNTS_ASSIGNED.promise}
+    assert all("has load 3 and holds 0" in violation.detail for violation in found)
+
+
+@pytest.mark.leaves_violations
+async def test_what_a_running_drain_will_settle_can_be_left_out(
+    workspace: Workspace, clock: Clock
+) -> None:
+    department = await a_team(workspace, line=Line.SUPPORT)
+    channel = await a_channel(workspace, team=department)
+    await an_agent(workspace, teams=[department])
+    await a_conversation(workspace, channel=channel)
+    async with tx() as transaction:
+        await _distribute_by_load(transaction)
+
+    assert [violation.invariant for violation in await violations()] == [
+        invariant.NO_IDLE_CAPACITY.promise
+    ]
+    assert await violations(settled=False) == []
+
+
+async def _distribute_by_load(transaction: Transaction) -> None:
+    await transaction.execute("UPDATE teams SET distribution = 'LEAST_OPEN' WHERE NOT is_todos")

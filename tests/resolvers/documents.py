@@ -1,0 +1,179 @@
+"""One document for every query, mutation and subscription, made from the schema itself.
+
+What a field is asked for is chosen here, so that a test can put any value into any argument of
+any operation without knowing them one by one.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    get_named_type,
+)
+
+from resolvers.schema import schema
+from tests.resolvers.client import Company
+
+GRAPHQL: Any = schema._schema
+ROOTS: dict[str, GraphQLObjectType] = {
+    "query": GRAPHQL.query_type,
+    "mutation": GRAPHQL.mutation_type,
+    "subscription": GRAPHQL.subscription_type,
+}
+OBJECTS = (GraphQLObjectType, GraphQLInterfaceType)
+Path = tuple[str, ...]
+
+# Which type an argument or an input's field names by its id; `id` and `ids` are told by the field.
+NAMED = {
+    "agentId": "Agent",
+    "assigneeId": "Agent",
+    "channelId": "Channel",
+    "closingReasonId": "ClosingReason",
+    "contactId": "Contact",
+    "conversationId": "Conversation",
+    "onBehalfOf": "Agent",
+    "queueId": "Queue",
+    "teamId": "Team",
+    "tokenId": "Token",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A field of a root type with its arguments, and what it is asked for."""
+
+    kind: str
+    name: str
+
+    @property
+    def field(self) -> GraphQLField:
+        return ROOTS[self.kind].fields[self.name]
+
+    @property
+    def document(self) -> str:
+        arguments = self.field.args
+        declared = ", ".join(f"${name}: {argument.type}" for name, argument in arguments.items())
+        passed = ", ".join(f"{name}: ${name}" for name in arguments)
+        head = f"({declared})" if declared else ""
+        call = f"{self.name}({passed})" if passed else self.name
+        return f"{self.kind} {head} {{ {call} {selection(self.field)} }}"
+
+    def places(self, scalar: str) -> Iterator[Path]:
+        """Where this operation takes values of a scalar type, as paths into its variables."""
+        for name, argument in self.field.args.items():
+            yield from _places((name,), get_named_type(argument.type), scalar)
+
+    def type_named(self, place: Path) -> str:
+        """The type that the id in a place is of; of `node` and `nodes` it is any."""
+        if place[-1] in ("id", "ids"):
+            returned = get_named_type(self.field.type).name
+            return "Conversation" if returned == "Node" else returned
+        return NAMED[place[-1]]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+OPERATIONS = [Operation(kind, name) for kind, root in ROOTS.items() for name in root.fields]
+
+
+def _places(path: Path, type: GraphQLNamedType, scalar: str) -> Iterator[Path]:
+    if type.name == scalar:
+        yield path
+    if isinstance(type, GraphQLInputObjectType):
+        for name, field in type.fields.items():
+            yield from _places((*path, name), get_named_type(field.type), scalar)
+
+
+def selection(field: GraphQLField, depth: int = 2) -> str:
+    """The scalars below a field, and those of its objects a few steps deep; no page in a page."""
+    type = get_named_type(field.type)
+    if isinstance(type, GraphQLUnionType):
+        return f"{{ __typename {' '.join(map(_member, type.types))} }}"
+    if not isinstance(type, OBJECTS):
+        return ""
+    parts = ["__typename"]
+    for name, part in type.fields.items():
+        below = get_named_type(part.type)
+        if not isinstance(below, OBJECTS):
+            parts.append(name)
+        elif depth and not below.name.endswith("Connection"):
+            wraps = below.name.endswith(("Edge", "PageInfo"))
+            parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
+    return f"{{ {' '.join(parts)} }}"
+
+
+def _member(type: GraphQLObjectType) -> str:
+    plain = ("String", "Int", "DateTime", "Boolean")
+    fields = [name for name, f in type.fields.items() if get_named_type(f.type).name in plain]
+    return f"... on {type.name} {{ {' '.join(fields)} }}"
+
+
+def valid(operation: Operation, company: Company) -> dict[str, Any]:
+    """Variables with which the company's administrator, or an integration, can run it."""
+    pages = {"first": 2} if "first" in operation.field.args else {}
+    variables: dict[str, Any] = deepcopy(VALID.get(operation.name, pages))
+    for place in operation.places("ID"):
+        if place in REQUIRED_IDS.get(operation.name, ()):
+            put(variables, place, company.id(operation.type_named(place)))
+    return variables
+
+
+def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]:
+    """The variables with a value in a place, in a list where the place wants one."""
+    *above, last = place
+    inner = variables
+    for name in above:
+        inner = inner.setdefault(name, {})
+    inner[last] = [value] if last in ("ids", "scopes") else value
+    return variables
+
+
+def _ids(*names: str) -> tuple[Path, ...]:
+    return tuple(("input", name) for name in names)
+
+
+REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
+    "agentSetAvailability": _ids("agentId"),
+    "agentUpdate": _ids("agentId"),
+    "contact": (("id",),),
+    "conversation": (("id",),),
+    "conversationAssign": _ids("conversationId", "agentId"),
+    "conversationChanged": (("conversationId",),),
+    "conversationClose": _ids("conversationId"),
+    "conversationPick": _ids("conversationId"),
+    "conversationReopen": _ids("conversationId"),
+    "conversationTransfer": _ids("conversationId", "teamId"),
+    "conversationUnassign": _ids("conversationId"),
+    "messageReceive": _ids("channelId"),
+    "messageSend": _ids("conversationId"),
+    "node": (("id",),),
+    "nodes": (("ids",),),
+    "noteAdd": _ids("conversationId"),
+    "presenceBeat": _ids("agentId"),
+    "queue": (("id",),),
+    "queueChanged": (("queueId",),),
+    "team": (("id",),),
+    "tokenRevoke": _ids("tokenId"),
+}
+VALID: Mapping[str, dict[str, Any]] = {
+    "agentSetAvailability": {"input": {"availability": "AWAY"}},
+    "agentUpdate": {"input": {"name": "Somebody"}},
+    "messageReceive": {
+        "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
+    },
+    "messageSend": {"input": {"text": "Hello."}},
+    "noteAdd": {"input": {"text": "Hm."}},
+    "presenceBeat": {"input": {"device": "browser"}},
+    "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
+    "signOut": {"input": {}},
+    "tokenCreate": {"input": {"name": "Script", "scopes": []}},
+}

@@ -1,0 +1,618 @@
+"""Whatever somebody sends, they are told what is wrong with it, and nothing is half done.
+
+The tables are made from the schema (see documents.py): a new argument is tried without anybody
+thinking of it.
+"""
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from api.auth import authenticate
+from models import Agent, Conversation, Token
+from models.access import SCOPES
+from models.decision import Distribution
+from models.log import Position
+from models.stream import Reader
+from resolvers.context import Context
+from resolvers.ids import encode
+from resolvers.schema import schema
+from tests.conftest import Clock
+from tests.factories import a_channel, a_team, by_system
+from tests.resolvers.client import (
+    ID_TYPES,
+    Answer,
+    Client,
+    Company,
+    contents,
+    integration_of,
+    session_of,
+)
+from tests.resolvers.conftest import As
+from tests.resolvers.documents import OPERATIONS, Operation, Path, put, valid
+
+# A session that ends itself could ask nothing more.
+REPEATABLE = [operation for operation in OPERATIONS if operation.name != "signOut"]
+TYPED = frozenset({"BAD_USER_INPUT", "INVALID_CURSOR"})
+Run = Callable[[Operation, dict[str, Any]], Any]
+
+
+async def first_of_stream(operation: Operation, variables: dict[str, Any], token: str) -> Answer:
+    """What a subscription says first."""
+    caller = await authenticate(token)
+    assert caller is not None
+    context = Context(actor=caller.actor, request_id="1", reader=Reader())
+    stream = await schema.stream(
+        operation.document, variable_values=variables, context_value=context
+    )
+    async with aclosing(stream):
+        result = await anext(aiter(stream))
+    errors = [orjson.loads(orjson.dumps(error.formatted)) for error in result.errors or ()]
+    for error in errors:
+        del error["extensions"]["requestId"]
+    return Answer(200, result.data, errors)
+
+
+def running(client: Client) -> Run:
+    async def run(operation: Operation, variables: dict[str, Any]) -> Answer:
+        if operation.kind == "subscription":
+            assert client.token is not None
+            return await first_of_stream(operation, variables, client.token)
+        return await client.ask(operation.document, **variables)
+
+    return run
+
+
+async def trying(
+    client: Client, company: Company, scalar: str, values: list[Any]
+) -> AsyncIterator[tuple[str, Answer]]:
+    """Every value in every place for this scalar, and whether anything else happened."""
+    run = running(client)
+    for operation in REPEATABLE:
+        for place in operation.places(scalar):
+            for value in values:
+                before = await contents()
+                answer = await run(operation, put(valid(operation, company), place, value))
+                what = f"{operation} {'.'.join(place)} {repr(value)[:20]}"
+                if answer.codes:
+                    assert await contents() == before, what
+                yield what, answer
+
+
+@pytest.fixture
+async def admin(company: Company, calling: As) -> Client:
+    return calling(await session_of(company.admin))
+
+
+@pytest.fixture
+async def script(company: Company, calling: As) -> Client:
+    return calling(await integration_of(company.workspace))
+
+
+async def test_every_operation_runs_with_what_is_called_valid(
+    company: Company, admin: Client, script: Client
+) -> None:
+    """Else the tables below would test nothing."""
+    refused = {}
+    for operation in OPERATIONS:
+        for client in (admin, script):
+            answer = await running(client)(operation, valid(operation, company))
+            if not answer.codes:
+                break
+            refused[operation.name] = answer.codes
+
+    # An administrator picks; the integration signs out; nobody is unassigned, nor reopened.
+    assert set(refused) <= {
+        "conversationReopen",
+        "conversationUnassign",
+        "inboxChanged",
+        "messageReceive",
+        "signIn",
+        "signOut",
+    }
+    assert not any("INTERNAL" in code for codes in refused.values() for code in codes)
+
+
+@pytest.mark.parametrize("asking", ["admin", "script"])
+async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
+    company: Company, other: Company, asking: str, request: pytest.FixtureRequest
+) -> None:
+    run = running(request.getfixturevalue(asking))
+    tried = 0
+
+    for operation in REPEATABLE:
+        for place in operation.places("ID"):
+            for type_name in ID_TYPES if place[-1] == "ids" else [operation.type_named(place)]:
+                before = await contents()
+
+                foreign, unknown = [
+                    await run(operation, put(valid(operation, company), place, id))
+                    for id in (other.id(type_name), str(encode(type_name, uuid4())))
+                ]
+
+                assert foreign == unknown, f"{operation} {place}"
+                assert "INTERNAL_SERVER_ERROR" not in foreign.codes, f"{operation} {place}"
+                if operation.kind == "mutation":
+                    assert foreign.codes, f"{operation} {place}"
+                assert await contents() == before, f"{operation} {place}"
+                tried += 1
+    assert tried >= 40
+
+
+async def test_an_id_of_another_type_or_of_none_is_bad_input(
+    company: Company, admin: Client
+) -> None:
+    malformed = ["", " ", "x", "é", "Conversation:1", base64.b64encode(b"Agent:1").decode()]
+    malformed += [base64.b64encode(b"\xff\xfe:1").decode(), "x" * 100_000, str(uuid4())]
+    strange = str(encode("Elephant", uuid4()))
+
+    async for what, answer in trying(admin, company, "ID", malformed):
+        assert answer.codes == ["BAD_USER_INPUT"], what
+    async for what, answer in trying(admin, company, "ID", [strange, company.id("Token")]):
+        if what.startswith(("node ", "nodes ")):
+            assert set(answer.data.values()) <= {None} or answer.data == {"nodes": [None]}, what
+        elif not what.startswith("tokenRevoke input.tokenId 'VG9r"):
+            assert answer.codes == ["BAD_USER_INPUT"], what
+
+
+LONG = ["x" * 101, "x" * 201, "x" * 256, "é" * 10_001, "𝄞" * 20_000, "x" * 70_000]
+ODD = ["", " ", "\t\n", "\u200b", "\ufeff", "'; DROP TABLE events; --", "%s{}\\", "ſ" * 41]
+
+
+@pytest.mark.parametrize("asking", ["admin", "script"])
+async def test_no_text_is_too_long_or_too_odd_for_an_answer(
+    company: Company, asking: str, request: pytest.FixtureRequest
+) -> None:
+    client = request.getfixturevalue(asking)
+
+    async for what, answer in trying(client, company, "String", [*LONG, *ODD]):
+        assert "INTERNAL_SERVER_ERROR" not in answer.codes, what
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b"])
+async def test_a_text_with_a_nul_is_refused_everywhere(
+    company: Company, admin: Client, text: str
+) -> None:
+    async for what, answer in trying(admin, company, "String", [text]):
+        if "Changed" not in what:  # Sockets have a test of their own for it.
+            assert answer.codes == ["BAD_USER_INPUT"], what
+
+
+async def test_half_a_character_is_refused(company: Company, admin: Client) -> None:
+    before = await contents()
+    body = orjson.dumps({"query": "{ a }", "variables": {"text": "HALF"}})
+
+    response = await admin.http.post(
+        "/graphql",
+        content=body.replace(b"HALF", b"\\ud800"),
+        headers={"Authorization": f"Bearer {admin.token}", "Content-Type": "application/json"},
+    )
+
+    assert Answer.of(response).codes == ["BAD_USER_INPUT"]
+    assert await contents() == before
+
+
+async def test_no_number_is_too_large_for_an_answer(company: Company, admin: Client) -> None:
+    numbers = [0, -1, 2**31 - 1, -(2**31), 2**31, 2**63, -(2**63), 1.5, 1e300, "1", True]
+
+    async for what, answer in trying(admin, company, "Int", numbers):
+        assert "INTERNAL_SERVER_ERROR" not in answer.codes, what
+        if not any(what.endswith(f" {number}") for number in (0, -1, 2**31 - 1, -(2**31))):
+            assert answer.codes == ["BAD_USER_INPUT"], what
+
+
+SHORT_ENOUGH = [
+    ("presenceBeat", ("input", "device"), 100),
+    ("agentUpdate", ("input", "name"), 200),
+    ("tokenCreate", ("input", "name"), 200),
+    ("conversationClose", ("input", "summary"), 10_000),
+]
+SHORT_ENOUGH_TO_RECEIVE = [
+    ("messageReceive", ("input", "externalId"), 200),
+    ("messageReceive", ("input", "contact", "externalId"), 200),
+    ("messageReceive", ("input", "contact", "name"), 200),
+    ("messageReceive", ("input", "contact", "phone"), 40),
+    ("messageReceive", ("input", "contact", "email"), 254),
+]
+
+
+@pytest.mark.parametrize(("name", "place", "length_max"), SHORT_ENOUGH + SHORT_ENOUGH_TO_RECEIVE)
+async def test_a_text_fills_its_column_and_no_more(
+    company: Company, script: Client, admin: Client, name: str, place: Path, length_max: int
+) -> None:
+    operation = Operation("mutation", name)
+    client = script if name == "messageReceive" else admin
+    before = await contents()
+
+    too_long = put(valid(operation, company), place, "é" * (length_max + 1))
+    refused = await client.ask(operation.document, **too_long)
+    unchanged = await contents() == before
+    just_right = put(valid(operation, company), place, "é" * length_max)
+    accepted = await client.ask(operation.document, **just_right)
+
+    assert refused.codes == ["BAD_USER_INPUT"]
+    assert unchanged
+    assert accepted.codes == []
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("presenceBeat", ("input", "device")),
+        ("agentUpdate", ("input", "name")),
+        ("tokenCreate", ("input", "name")),
+        ("messageReceive", ("input", "externalId")),
+        ("messageReceive", ("input", "contact", "externalId")),
+        ("messageReceive", ("input", "text")),
+        ("messageSend", ("input", "text")),
+        ("noteAdd", ("input", "text")),
+    ],
+)
+@pytest.mark.parametrize("text", ["", " \t\n"])
+async def test_what_must_say_something_is_not_blank(
+    company: Company, admin: Client, name: str, place: Path, text: str
+) -> None:
+    operation = Operation("mutation", name)
+    before = await contents()
+
+    answer = await admin.ask(operation.document, **put(valid(operation, company), place, text))
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+    assert await contents() == before
+
+
+@pytest.mark.parametrize("name", ["messageReceive", "messageSend", "noteAdd"])
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("x" * 65_536, []),
+        ("x" * 65_537, ["BAD_USER_INPUT"]),
+        ("é" * 32_768, []),
+        ("é" * 32_768 + "x", ["BAD_USER_INPUT"]),
+        ("𝄞" * 16_384, []),
+        ("𝄞" * 16_384 + "x", ["BAD_USER_INPUT"]),
+    ],
+    ids=["x", "x+1", "é", "é+1", "𝄞", "𝄞+1"],
+)
+async def test_a_message_has_64_kib_of_utf_8(
+    company: Company, admin: Client, name: str, text: str, codes: list[str]
+) -> None:
+    operation = Operation("mutation", name)
+    variables = put(valid(operation, company), ("input", "text"), text)
+
+    answer = await admin.ask(operation.document, **variables)
+
+    assert answer.codes == codes
+
+
+async def test_a_closed_conversation_takes_no_command_but_a_note(
+    company: Company, admin: Client
+) -> None:
+    found = {}
+    for operation in OPERATIONS:
+        if ("input", "conversationId") in operation.places("ID"):
+            closed = str(encode("Conversation", company.closed.id))
+            variables = put(valid(operation, company), ("input", "conversationId"), closed)
+            found[operation.name] = (await admin.ask(operation.document, **variables)).codes
+
+    assert found == {
+        "conversationAssign": ["CONVERSATION_CLOSED"],
+        "conversationClose": ["CONVERSATION_CLOSED"],
+        "conversationPick": ["CONVERSATION_NOT_QUEUED"],
+        "conversationReopen": [],
+        "conversationTransfer": ["CONVERSATION_CLOSED"],
+        "conversationUnassign": ["CONVERSATION_NOT_ASSIGNED"],
+        "messageSend": ["CONVERSATION_CLOSED"],
+        "noteAdd": [],
+    }
+
+
+async def test_a_team_without_members_lets_its_queue_wait(company: Company, script: Client) -> None:
+    lonely = await a_team(company.workspace, distribution=Distribution.ROUND_ROBIN)
+    channel = await a_channel(company.workspace, team=lonely)
+    given = {
+        "channelId": encode("Channel", channel.id),
+        "externalId": "m",
+        "contact": {"externalId": "s"},
+        "text": "Anybody?",
+    }
+
+    answer = await script.do(
+        "messageReceive",
+        given,
+        "conversation { status position team { members { totalCount } } decision { outcome } }",
+    )
+
+    assert answer["messageReceive"]["conversation"] == {
+        "status": "QUEUED",
+        "position": 1,
+        "team": {"members": {"totalCount": 0}},
+        "decision": {"outcome": "NOBODY_ELIGIBLE"},
+    }
+
+
+ASKED = "{ viewer { scopes } }"
+
+
+async def test_a_token_of_nobody_is_refused(company: Company, calling: As) -> None:
+    for token in ("rlv_" + "x" * 43, "x", "é".encode().decode("latin-1"), "x" * 5_000):
+        answer = await calling(token).ask(ASKED)
+
+        assert answer.codes == ["UNAUTHENTICATED"]
+
+
+async def test_an_expired_token_is_refused(company: Company, calling: As, clock: Clock) -> None:
+    _, secret = await Token.issue(
+        by=by_system(company.workspace), name="Short", scopes=SCOPES, expires_days=1
+    )
+    client = calling(secret)
+    before = await client.ask(ASKED)
+
+    await clock.travel(days=1, seconds=1)
+
+    assert before.codes == []
+    assert (await client.ask(ASKED)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_a_session_ends_by_itself(company: Company, calling: As, clock: Clock) -> None:
+    client = calling(await session_of(company.agent))
+
+    await clock.travel(days=13, hours=23)
+    before = await client.ask(ASKED)
+    await clock.travel(hours=2)
+
+    assert before.codes == []
+    assert (await client.ask(ASKED)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_a_revoked_token_is_refused(company: Company, admin: Client, calling: As) -> None:
+    token, secret = await Token.issue(by=by_system(company.workspace), name="Mine", scopes=SCOPES)
+    client = calling(secret)
+    before = await client.ask(ASKED)
+
+    await admin.do("tokenRevoke", {"tokenId": encode("Token", token.id)})
+
+    assert before.codes == []
+    assert (await client.ask(ASKED)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_an_inactive_agents_session_is_refused(company: Company, calling: As) -> None:
+    client = calling(await session_of(company.agent))
+
+    await Agent.filter(id=company.agent.id).update(is_active=False)
+    answer = await client.ask(ASKED)
+    await Agent.filter(id=company.agent.id).update(is_active=True)
+
+    assert answer.codes == ["UNAUTHENTICATED"]
+
+
+async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> None:
+    stranger = calling(None)
+    found = {}
+    before = await contents()
+    for operation in OPERATIONS:
+        if operation.kind != "subscription":
+            answer = await stranger.ask(operation.document, **valid(operation, company))
+            found[operation.name] = answer.codes
+
+    assert found.pop("signIn") == ["INVALID_CREDENTIALS"]
+    assert set(map(tuple, found.values())) == {("UNAUTHENTICATED",)}
+    assert await contents() == before
+
+
+PAGED = [operation for operation in OPERATIONS if "first" in operation.field.args]
+
+
+@pytest.mark.parametrize("operation", PAGED, ids=str)
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"first": 1, "last": 1},
+        {"first": 0},
+        {"first": 101},
+        {"first": -1},
+        {"last": 0},
+        {"last": 101},
+    ],
+    ids=str,
+)
+async def test_a_page_has_1_to_100_entries_from_one_end(
+    company: Company, admin: Client, operation: Operation, page: dict[str, int]
+) -> None:
+    answer = await admin.ask(operation.document, **page)
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+def packed(*parts: object) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
+
+
+ID = "00000000-0000-4000-8000-000000000000"
+TAMPERED = [
+    "",
+    " ",
+    "x",
+    "é",
+    "x" * 10_000,
+    packed(),
+    packed("created_at"),
+    packed("created_at", "2026-01-01T00:00:00+00:00", ID, 1),
+    packed("created_at", None, ID),
+    packed("created_at", 1, ID),
+    packed("created_at", "2026-01-01T00:00:00", ID),
+    packed("created_at", "0001-01-01T00:00:00+23:59", ID),
+    packed("created_at", "2026-01-01T00:00:00+00:00", 1),
+    packed("created_at", "2026-01-01T00:00:00+00:00", [ID]),
+    packed("created_at", "2026-01-01T00:00:00+00:00", "x"),
+    packed("elephants", "2026-01-01T00:00:00+00:00", ID),
+    packed("position", 2**63, ID),
+    packed("-last_activity_at", {"a": 1}, ID),
+    base64.urlsafe_b64encode(b'{"a": 1, "b": 2, "c": 3}').decode(),
+    base64.urlsafe_b64encode(b"log1" + b"\xff" * 32).decode(),
+    base64.urlsafe_b64encode(b"log1" + b"\0" * 32).decode(),
+]
+
+
+@pytest.mark.parametrize("operation", PAGED, ids=str)
+@pytest.mark.parametrize("way", ["after", "before"])
+async def test_a_tampered_cursor_is_told_from_a_cursor(
+    company: Company, admin: Client, operation: Operation, way: str
+) -> None:
+    found = {cursor: (await admin.ask(operation.document, **{way: cursor})) for cursor in TAMPERED}
+
+    assert {
+        cursor: answer.codes
+        for cursor, answer in found.items()
+        if answer.codes != ["INVALID_CURSOR"]
+    } == {}
+
+
+@pytest.mark.parametrize("operation", PAGED, ids=str)
+async def test_a_cursor_of_another_list_is_told_from_a_cursor(
+    company: Company, admin: Client, operation: Operation
+) -> None:
+    cursors = {}
+    for paged in PAGED:
+        page = (await admin.ask(paged.document, first=1))[paged.name]
+        cursors[paged.name] = page["pageInfo"]["endCursor"]
+    # All that are ordered by creation share their cursors, which say nothing but a time.
+    same = {"events": {"events"}, "conversations": {"conversations"}}
+    by_creation = set(cursors) - {"events", "conversations"}
+
+    for name, cursor in cursors.items():
+        answer = await admin.ask(operation.document, first=1, after=cursor)
+
+        fits = name in same.get(operation.name, by_creation)
+        assert answer.codes == ([] if fits else ["INVALID_CURSOR"]), name
+
+
+async def test_a_cursor_belongs_to_its_order(company: Company, admin: Client) -> None:
+    page = "query ($order: ConversationOrder!, $after: String) { conversations(first: 1,"
+    page += " orderBy: $order, after: $after) { pageInfo { endCursor } } }"
+    orders = [
+        {"field": field, "direction": direction}
+        for field in ("OPENED", "LAST_ACTIVITY", "QUEUED")
+        for direction in ("ASC", "DESC")
+    ]
+    cursors = [
+        (await admin.ask(page, order=order))["conversations"]["pageInfo"]["endCursor"]
+        for order in orders
+    ]
+
+    found = [
+        [(await admin.ask(page, order=order, after=cursor)).codes for cursor in cursors]
+        for order in orders
+    ]
+
+    assert found == [
+        [[] if order is given else ["INVALID_CURSOR"] for given in orders] for order in orders
+    ]
+
+
+async def test_a_log_cursor_beyond_every_number_is_told_from_a_cursor(
+    company: Company, admin: Client
+) -> None:
+    ask = "query ($after: String, $before: String) { events(first: 1, after: $after,"
+    ask += " before: $before) { nodes { seq } pageInfo { endCursor } } }"
+    page = (await admin.ask(ask))["events"]
+    here = Position.of_cursor(page["pageInfo"]["endCursor"])
+
+    far = Position(here.epoch, 2**63 - 1, here.at).cursor()
+    farther = Position(here.epoch, 2**63, here.at).cursor()
+
+    assert (await admin.ask(ask, after=far))["events"]["nodes"] == []
+    assert (await admin.ask(ask, after=farther)).codes == ["INVALID_CURSOR"]
+    assert (await admin.ask(ask, before=farther)).codes == ["INVALID_CURSOR"]
+
+
+async def test_a_log_cursor_of_another_company_is_told_from_a_cursor(
+    company: Company, other: Company, calling: As, admin: Client
+) -> None:
+    ask = "query ($after: String) { events(first: 1, after: $after) { pageInfo { endCursor } } }"
+    stranger = calling(await session_of(other.admin))
+    cursor = (await stranger.ask(ask))["events"]["pageInfo"]["endCursor"]
+
+    answer = await admin.ask(ask, after=cursor)
+
+    assert answer.codes == ["INVALID_CURSOR"]
+
+
+async def test_more_than_a_hundred_nodes_at_once_are_refused(
+    company: Company, admin: Client
+) -> None:
+    ask = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+
+    answer = await admin.ask(ask, ids=[company.id("Agent")] * 101)
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("direction", ["to nobody", "to both"])
+async def test_a_transfer_goes_to_an_agent_or_to_a_team(
+    company: Company, admin: Client, direction: str
+) -> None:
+    before = await contents()
+    both = {"agentId": company.id("Agent"), "teamId": company.id("Team")}
+    given = {"conversationId": company.id("Conversation")}
+
+    answer = await admin.do("conversationTransfer", given | (both if "both" in direction else {}))
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+    assert await contents() == before
+
+
+async def test_a_token_for_unknown_scopes_is_refused(company: Company, admin: Client) -> None:
+    before = await contents()
+
+    answer = await admin.do("tokenCreate", {"name": "Script", "scopes": ["everything"]})
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+    assert await contents() == before
+
+
+@pytest.mark.parametrize("days", [-1, 3_651, 2**31 - 1])
+async def test_a_token_lasts_at_most_ten_years(company: Company, admin: Client, days: int) -> None:
+    answer = await admin.do("tokenCreate", {"name": "S", "scopes": [], "expiresInDays": days})
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_a_refusal_names_the_argument_at_fault(company: Company, admin: Client) -> None:
+    unknown = str(encode("Agent", uuid4()))
+    given = {"conversationId": company.id("Conversation"), "agentId": unknown}
+
+    answer = await admin.do("conversationAssign", given)
+
+    assert answer.data["conversationAssign"]["userErrors"] == [
+        {
+            "code": "NOT_FOUND",
+            "message": "There is no such agent.",
+            "path": ["input", "agentId"],
+            "facts": [],
+        }
+    ]
+
+
+async def test_a_stale_command_names_the_present_holder(company: Company, admin: Client) -> None:
+    held = await Conversation.get(id=company.held.id)
+    given = {
+        "conversationId": encode("Conversation", held.id),
+        "expectedVersion": held.version - 1,
+        "text": "Hello",
+    }
+
+    answer = await admin.do("messageSend", given)
+
+    [error] = answer.data["messageSend"]["userErrors"]
+    assert error["code"] == "CONVERSATION_CHANGED"
+    assert {fact["name"]: fact["value"] for fact in error["facts"]} == {
+        "currentVersion": str(held.version),
+        "holderId": company.id("Agent"),
+        "status": "ASSIGNED",
+    }

@@ -1,0 +1,146 @@
+"""What is promised of the schema as a whole, and of its file."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    specified_scalar_types,
+)
+
+from resolvers.schema import schema
+
+SDL = Path(__file__).parents[2] / "api" / "schema.graphql"
+GRAPHQL: Any = schema._schema
+TYPES: dict[str, GraphQLNamedType] = {
+    name: type
+    for name, type in GRAPHQL.type_map.items()
+    if not name.startswith("__") and name not in specified_scalar_types
+}
+MUTATIONS: dict[str, GraphQLField] = GRAPHQL.mutation_type.fields
+# Lists that are bounded by something else than a page, and by what.
+BOUNDED_LISTS = {
+    "Query.nodes": "as many as the ids that were sent",
+    "Viewer.scopes": "the scopes there are",
+    "Decision.candidates": "recorded as it was; never read row by row",
+    "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
+    "UserError.path": "the depth of an input",
+    "UserError.facts": "a few for each rule",
+}
+
+
+def described(type: GraphQLNamedType) -> Iterator[tuple[str, str | None]]:
+    """Everything about a type that has a description, by its place in the schema."""
+    yield type.name, type.description
+    if isinstance(type, GraphQLEnumType):
+        for name, value in type.values.items():
+            yield f"{type.name}.{name}", value.description
+    if isinstance(type, GraphQLInputObjectType):
+        for name, input_field in type.fields.items():
+            yield f"{type.name}.{name}", input_field.description
+    if isinstance(type, GraphQLObjectType | GraphQLInterfaceType):
+        for name, field in type.fields.items():
+            yield f"{type.name}.{name}", field.description
+            for argument_name, argument in field.args.items():
+                yield f"{type.name}.{name}({argument_name})", argument.description
+
+
+def test_the_schema_is_the_one_in_its_file() -> None:
+    # Without `==` in the assertion, whose difference of 2,000 lines nobody reads.
+    is_same = SDL.read_text() == schema.as_str().rstrip() + "\n"
+
+    assert is_same, "The schema changed: run `relevo schema --output api/schema.graphql`."
+
+
+def test_every_part_of_the_schema_is_described() -> None:
+    parts = dict(part for type in TYPES.values() for part in described(type))
+
+    assert [place for place, text in parts.items() if not (text or "").strip()] == []
+    assert len(parts) > 500
+
+
+def test_descriptions_are_sentences() -> None:
+    parts = [part for type in TYPES.values() for part in described(type)]
+
+    assert [
+        place for place, text in parts if not re.match(r"[A-Z0-9`].*\.$", text or "", re.S)
+    ] == []
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutation_takes_one_input_and_answers_a_payload(name: str) -> None:
+    noun = f"{name[0].upper()}{name[1:]}"
+    field = MUTATIONS[name]
+
+    assert {key: str(argument.type) for key, argument in field.args.items()} == {
+        "input": f"{noun}Input!"
+    }
+    assert isinstance(field.type, GraphQLObjectType)
+    assert field.type.name == f"{noun}Payload"
+    assert str(field.type.fields["userErrors"].type) == "[UserError!]!"
+    assert str(_input(name).fields["idempotencyKey"].type) == "String"
+
+
+def test_a_command_on_a_conversation_carries_the_version_that_was_seen() -> None:
+    commands = [name for name in MUTATIONS if "conversationId" in _input(name).fields]
+
+    assert len(commands) >= 8
+    assert [name for name in commands if "expectedVersion" not in _input(name).fields] == []
+
+
+def test_a_list_without_bounds_is_a_connection() -> None:
+    lists = {
+        f"{type.name}.{name}"
+        for type in TYPES.values()
+        if isinstance(type, GraphQLObjectType | GraphQLInterfaceType)
+        for name, field in type.fields.items()
+        if isinstance(get_nullable_type(field.type), GraphQLList)
+        and not (type.name.endswith("Connection") and name in ("edges", "nodes"))
+        and name != "userErrors"
+    }
+
+    assert lists == set(BOUNDED_LISTS)
+
+
+def test_a_connection_has_its_parts() -> None:
+    connections = {name: type for name, type in TYPES.items() if name.endswith("Connection")}
+
+    for type in connections.values():
+        assert isinstance(type, GraphQLObjectType)
+        assert set(type.fields) == {"edges", "nodes", "pageInfo", "totalCount"}
+        assert not isinstance(type.fields["totalCount"].type, GraphQLNonNull)
+        edge = get_named_type(type.fields["edges"].type)
+        assert isinstance(edge, GraphQLObjectType)
+        assert set(edge.fields) == {"cursor", "node"}
+    assert len(connections) >= 9
+
+
+def test_a_list_can_be_paged_from_both_ends() -> None:
+    pages = [
+        (f"{type.name}.{name}", set(field.args))
+        for type in TYPES.values()
+        if isinstance(type, GraphQLObjectType)
+        for name, field in type.fields.items()
+        if get_named_type(field.type).name.endswith("Connection")
+    ]
+
+    ends = {"first", "after", "last", "before"}
+    assert [place for place, arguments in pages if not ends <= arguments] == []
+
+
+def _input(mutation: str) -> GraphQLInputObjectType:
+    type = get_named_type(MUTATIONS[mutation].args["input"].type)
+    assert isinstance(type, GraphQLInputObjectType)
+    return type

@@ -72,6 +72,7 @@ class Agent(Record):
         """Create an agent; raises EmailTaken (addresses are unique over the installation)."""
         by.require(Right.CONFIGURE)
         require_name(name)
+        email = email.strip().lower()
         require_name(email, length_max=EMAIL_LENGTH_MAX, path="input.email")
         _require_capacity(capacity)
         async with tx():
@@ -79,7 +80,7 @@ class Agent(Record):
                 agent = await cls.create(
                     workspace_id=by.workspace_id,
                     name=name,
-                    email=email.strip().lower(),
+                    email=email,
                     password_hash=_hasher.hash(password) if password else None,
                     role=role,
                     capacity=capacity,

@@ -84,7 +84,9 @@ async def _facts(
     transaction: Transaction, waiting_teams: set[UUID], teams: dict[UUID, Row]
 ) -> tuple[dict[UUID, Facts], datetime]:
     """The facts of each team; those of eligible members are read again under their locks."""
-    rows = await transaction.fetch(_MEMBERS, list(waiting_teams))
+    # Whoever picks asks nobody's leave: such a team's members are not read, and not locked.
+    automatic = [id for id in waiting_teams if teams[id]["distribution"] != Distribution.MANUAL]
+    rows = await transaction.fetch(_MEMBERS, automatic) if automatic else []
     now = rows[0]["now"] if rows else await transaction.fetchval("SELECT relevo_now()")
     members: dict[UUID, list[Candidate]] = {team_id: [] for team_id in waiting_teams}
     for row in rows:

@@ -22,6 +22,16 @@ RETRY_SECONDS = 0.2
 log = structlog.get_logger(__name__)
 
 
+class LogBroken(Exception):
+    """The log does not go on with the next number: a promise of the database is broken."""
+
+
+def require_next(last: int, event: Event) -> None:
+    """Raise LogBroken unless the event follows a number directly."""
+    if event.seq != last + 1:
+        raise LogBroken(f"The log has a hole: {event.seq} follows {last}.")
+
+
 class Ring:
     """The newest events of one workspace, and those who wait for the next."""
 
@@ -30,12 +40,12 @@ class Ring:
         self.followers = 0
         self._events: deque[Event] = deque(maxlen=RING_SIZE_MAX)
         self._grown = asyncio.Event()
+        self._broken: LogBroken | None = None
 
     def add(self, event: Event) -> None:
         if event.seq <= self.last:
             return
-        if event.seq != self.last + 1:
-            raise RuntimeError(f"The log has a hole: {event.seq} follows {self.last}.")
+        require_next(self.last, event)
         self._events.append(event)
         self.last = event.seq
 
@@ -43,8 +53,16 @@ class Ring:
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
 
+    def break_off(self, error: "LogBroken") -> None:
+        """End every follower with an error: to go on would be to lose events silently."""
+        self._broken = error
+        self.wake()
+
     async def grown(self, after: int) -> None:
+        """Wait until there is more than a number; raises LogBroken."""
         while self.last <= after:
+            if self._broken:
+                raise self._broken
             await self._grown.wait()
 
     def since(self, after: int) -> list[Event] | None:
@@ -91,6 +109,7 @@ class Reader:
                 if batch is None:
                     batch = await event_log.read(workspace_id, after)
                 if batch:
+                    require_next(after, batch[0])
                     after = batch[-1].seq
                     yield batch
 
@@ -103,8 +122,8 @@ class Reader:
             yield ring
         finally:
             ring.followers -= 1
-            if ring.followers == 0:
-                self._rings.pop(workspace_id, None)
+            if ring.followers == 0 and self._rings.get(workspace_id) is ring:
+                del self._rings[workspace_id]
 
     async def _read_always(self) -> None:
         while True:
@@ -131,12 +150,21 @@ class Reader:
         if len(events) >= event_log.READ_SIZE_MAX:
             self._wake.set()
 
+    def _break_off(self, ring: Ring, workspace_id: UUID, error: LogBroken) -> None:
+        log.error("log broken", workspace=str(workspace_id), error=str(error))
+        self._rings.pop(workspace_id, None)
+        ring.break_off(error)
+
     def _hand_out(self, events: list[Event], rings: dict[UUID, Ring]) -> None:
         """To the rings that were asked for: one made since may begin elsewhere."""
         grown = set()
         for event in events:
             ring = rings[event.workspace_id]
-            ring.add(event)
+            try:
+                ring.add(event)
+            except LogBroken as error:
+                self._break_off(ring, event.workspace_id, error)
+                continue
             grown.add(ring)
         for ring in grown:
             ring.wake()

@@ -12,7 +12,7 @@ from tortoise import fields
 
 from models import event
 from models.access import SCOPES, Actor, ActorKind, Right, Role
-from models.agent import Agent
+from models.agent import EMAIL_LENGTH_MAX, Agent
 from models.base import NAME_LENGTH_MAX, Record, reference, require_name
 from models.database import Row, fetchrow, fetchval, tx
 from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
@@ -142,7 +142,10 @@ async def sign_in(email: str, password: str) -> tuple[Agent, str, datetime | Non
     Raises InvalidCredentials, the same and after the same work for a wrong password, an unknown
     address and an agent that is not active.
     """
-    agent = await Agent.filter(email=email.strip().lower()).first()
+    email = email.strip().lower()
+    # The column's own validator would speak before we can.
+    fits_column = len(email) <= EMAIL_LENGTH_MAX
+    agent = await Agent.filter(email=email).first() if fits_column else None
     known = agent or Agent.nobody()
     fits = await asyncio.to_thread(known.accepts_password, password)
     if agent is None or not fits or not agent.is_active:

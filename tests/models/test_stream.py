@@ -15,7 +15,7 @@ from models.database import fetch, tx
 from models.errors import InvalidCursor, NotFound, Unauthenticated
 from models.event import Kind
 from models.log import Position
-from models.stream import Reader
+from models.stream import LogBroken, Reader
 from models.subscription import (
     ConversationScope,
     InboxScope,
@@ -134,6 +134,24 @@ async def test_a_new_ring_is_not_given_what_was_read_for_the_one_before(
         assert ring.last == 2
         await reader._look()
         assert ring.last == 5
+
+
+@pytest.mark.leaves_violations
+async def test_a_hole_in_a_log_ends_its_own_followers_and_nobody_elses(
+    workspace: Workspace, reader: Reader
+) -> None:
+    other = await a_workspace("Other")
+    head, elsewhere = await log.head(workspace.id), await log.head(other.id)
+    await record(workspace, 3)
+    await fetch(
+        "DELETE FROM events WHERE workspace_id = $1 AND seq = $2", workspace.id, head.seq + 2
+    )
+
+    with pytest.raises(LogBroken):
+        await followed(reader, workspace, head.seq, head.seq + 3)
+
+    await record(other, 1)
+    assert await followed(reader, other, elsewhere.seq, elsewhere.seq + 1) == [elsewhere.seq + 1]
 
 
 async def test_only_the_followed_workspaces_are_woken(workspace: Workspace) -> None:

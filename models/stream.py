@@ -6,7 +6,7 @@ per subscriber can grow.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -26,10 +26,10 @@ class LogBroken(Exception):
     """The log does not go on with the next number: a promise of the database is broken."""
 
 
-def require_next(last: int, event: Event) -> None:
-    """Raise LogBroken unless the event follows a number directly."""
-    if event.seq != last + 1:
-        raise LogBroken(f"The log has a hole: {event.seq} follows {last}.")
+def require_contiguous(last: int, events: Sequence[Event]) -> None:
+    """Raise LogBroken unless these ordered events follow a number without a hole."""
+    if events[-1].seq != last + len(events):
+        raise LogBroken(f"The log has a hole after {last}: {events[-1].seq} came too early.")
 
 
 class Ring:
@@ -45,7 +45,7 @@ class Ring:
     def add(self, event: Event) -> None:
         if event.seq <= self.last:
             return
-        require_next(self.last, event)
+        require_contiguous(self.last, [event])
         self._events.append(event)
         self.last = event.seq
 
@@ -109,7 +109,7 @@ class Reader:
                 if batch is None:
                     batch = await event_log.read(workspace_id, after)
                 if batch:
-                    require_next(after, batch[0])
+                    require_contiguous(after, batch)
                     after = batch[-1].seq
                     yield batch
 

@@ -65,6 +65,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.logs import log_to_stderr
     from api.socket_protocol import SOCKET_OPTIONS
     from api.up import listen, one_line
     from models.migration import require_current
@@ -73,6 +74,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     with one_line(_database_url(settings)):
         asyncio.run(require_current(_database_url(settings)))
     listening = listen(settings.host, settings.port)
+    log_to_stderr(settings.log_level)
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",

@@ -114,6 +114,9 @@ class Conversation(Record):
         within = cls.filter(workspace_id=actor.workspace_id)
         if seen.everything:
             return within
+        if seen.agent_id is None:
+            # Not left to the condition below: nobody's conversations have no assignee either.
+            return cls.filter(id__in=[])
         return within.filter(Q(assignee_id=seen.agent_id) | Q(team_id__in=seen.team_ids))
 
     @classmethod

@@ -43,7 +43,7 @@ described(
     "ConversationOrderField",
     LAST_ACTIVITY="When something last happened.",
     OPENED="When it was opened.",
-    QUEUED="When it first joined a queue; only those that wait.",
+    QUEUED="When it first joined a queue; only open ones that did.",
 )
 described(OrderDirection, "OrderDirection", ASC="Oldest first.", DESC="Newest first.")
 

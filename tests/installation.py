@@ -2,13 +2,16 @@
 
 import json
 import os
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +26,8 @@ COMMAND_SECONDS_MAX = 30
 ANSWER_SECONDS_MAX = 10
 PATIENCE_SECONDS = 15
 PROBE_SECONDS = 0.05
+# Below those that systems choose for outgoing connections, of which tests open thousands.
+PORTS = range(20_000, 32_000)
 
 Result = TypeVar("Result")
 
@@ -34,6 +39,13 @@ def eventually(look: Callable[[], Result | None]) -> Result:
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
         time.sleep(PROBE_SECONDS)
     return found
+
+
+@contextmanager
+def a_home() -> Iterator[Path]:
+    """Not in pytest's own folder: its next session would shut PostgreSQL's user out of that."""
+    with tempfile.TemporaryDirectory(prefix="relevo-test-") as folder:
+        yield Path(folder) / "home"
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -59,8 +71,11 @@ def relevo(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[st
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    """One that nothing takes while the installation on it is stopped and started again."""
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def processes_of(home: Path) -> list[str]:
@@ -125,11 +140,14 @@ class Installation:
 
     def end(self) -> None:
         """For cleaning up, whatever state a failed test has left it in."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is None:
+            return
+        with self.process as process:
+            process.terminate()
             try:
-                self.stop(signal.SIGTERM)
+                process.wait(STOP_SECONDS_MAX)
             finally:
-                self.process.kill()
+                process.kill()
 
     def child(self, word: str) -> int | None:
         """The process id of the child with this word in its command; none while it is away."""

@@ -23,6 +23,7 @@ from models.database import credentials
 from tests.installation import (
     RELEVO,
     Installation,
+    a_home,
     environment,
     eventually,
     free_port,
@@ -70,14 +71,15 @@ QUEUE_CHANGED = """
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation() -> Iterator[Installation]:
     """One that runs, for the whole module: whoever stops it starts it again."""
-    running = Installation(tmp_path_factory.mktemp("up") / "home")
-    try:
-        running.start()
-        yield running
-    finally:
-        running.end()
+    with a_home() as home:
+        running = Installation(home)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.end()
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +301,25 @@ def test_the_worker_comes_back_when_it_is_killed(installation: Installation) -> 
     assert installation.is_healthy()
 
 
+def test_postgresql_comes_back_when_it_is_killed_and_its_absence_tells_the_log_no_secret(
+    installation: Installation,
+) -> None:
+    agent = installation.ready["agents"][0]
+    postgresql = installation.child("-D")
+    assert postgresql is not None
+
+    os.kill(postgresql, signal.SIGKILL)
+    installation.post(installation.token, VIEWER)
+    installation.post(None, SIGN_IN, email=agent["email"], password=agent["password"])
+    eventually(installation.is_healthy)
+
+    logged = (installation.home / "logs" / "web.log").read_text()
+    assert "request_failed" in logged
+    assert installation.token not in logged
+    assert agent["password"] not in logged
+    assert signed_in(installation, agent)
+
+
 def other_than(before: int, now: int | None) -> int | None:
     return now if now != before else None
 
@@ -386,21 +407,19 @@ def test_a_killed_one_leaves_nothing_running_and_loses_nothing(played: Installat
     assert_every_invariant_holds(played)
 
 
-async def test_a_schema_of_newer_code_is_refused_and_nothing_is_left_running(
-    tmp_path: Path,
-) -> None:
-    home = tmp_path / "home"
-    with embedded(home, durable=False) as engines:
-        migrated = relevo(home, "migrate")
-        await add_migration_of_the_future(engines.database_url)
+async def test_a_schema_of_newer_code_is_refused_and_nothing_is_left_running() -> None:
+    with a_home() as home:
+        with embedded(home, durable=False) as engines:
+            migrated = relevo(home, "migrate")
+            await add_migration_of_the_future(engines.database_url)
 
-    assert migrated.returncode == 0, migrated.stderr
-    assert_refused_in_one_line(
-        home,
-        *("up", "--port", str(free_port()), "--json"),
-        reason=f"A newer Relevo migrated the database (it knows {FUTURE})",
-    )
-    assert processes_of(home) == []
+        assert migrated.returncode == 0, migrated.stderr
+        assert_refused_in_one_line(
+            home,
+            *("up", "--port", str(free_port()), "--json"),
+            reason=f"A newer Relevo migrated the database (it knows {FUTURE})",
+        )
+        assert processes_of(home) == []
 
 
 async def add_migration_of_the_future(database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""How tests call the API: as a client would, over HTTP with a bearer token; and a company to ask."""
+"""How tests call the API: over HTTP with a bearer token, as a client would; and whom they ask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -55,7 +55,8 @@ class Operation:
 
     @property
     def field(self) -> GraphQLField:
-        return ROOTS[self.kind].fields[self.name]
+        field: GraphQLField = ROOTS[self.kind].fields[self.name]
+        return field
 
     @property
     def document(self) -> str:

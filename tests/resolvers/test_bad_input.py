@@ -51,7 +51,7 @@ async def first_of_stream(operation: Operation, variables: dict[str, Any], token
         operation.document, variable_values=variables, context_value=context
     )
     async with aclosing(stream):
-        result = await anext(aiter(stream))
+        result: Any = await anext(aiter(stream))
     errors = [orjson.loads(orjson.dumps(error.formatted)) for error in result.errors or ()]
     for error in errors:
         del error["extensions"]["requestId"]
@@ -72,15 +72,15 @@ async def trying(
     client: Client, company: Company, scalar: str, values: list[Any]
 ) -> AsyncIterator[tuple[str, Answer]]:
     """Every value in every place for this scalar, and whether anything else happened."""
-    run = running(client)
+    run, before = running(client), await contents()
     for operation in REPEATABLE:
         for place in operation.places(scalar):
             for value in values:
-                before = await contents()
                 answer = await run(operation, put(valid(operation, company), place, value))
                 what = f"{operation} {'.'.join(place)} {repr(value)[:20]}"
-                if answer.codes:
-                    assert await contents() == before, what
+                after = await contents()
+                assert after == before or not answer.codes, what
+                before = after
                 yield what, answer
 
 
@@ -94,35 +94,32 @@ async def script(company: Company, calling: As) -> Client:
     return calling(await integration_of(company.workspace))
 
 
+@pytest.fixture(params=["admin", "script"])
+def either(request: pytest.FixtureRequest, admin: Client, script: Client) -> Client:
+    """A person who may everything, and then a script."""
+    return admin if request.param == "admin" else script
+
+
 async def test_every_operation_runs_with_what_is_called_valid(
     company: Company, admin: Client, script: Client
 ) -> None:
     """Else the tables below would test nothing."""
     refused = {}
-    for operation in OPERATIONS:
+    for operation in REPEATABLE:
         for client in (admin, script):
             answer = await running(client)(operation, valid(operation, company))
-            if not answer.codes:
-                break
             refused[operation.name] = answer.codes
+            if not answer.codes:
+                del refused[operation.name]
+                break
 
-    # An administrator picks; the integration signs out; nobody is unassigned, nor reopened.
-    assert set(refused) <= {
-        "conversationReopen",
-        "conversationUnassign",
-        "inboxChanged",
-        "messageReceive",
-        "signIn",
-        "signOut",
-    }
-    assert not any("INTERNAL" in code for codes in refused.values() for code in codes)
+    assert refused == {"signIn": ["INVALID_CREDENTIALS"]}
 
 
-@pytest.mark.parametrize("asking", ["admin", "script"])
 async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
-    company: Company, other: Company, asking: str, request: pytest.FixtureRequest
+    company: Company, other: Company, either: Client
 ) -> None:
-    run = running(request.getfixturevalue(asking))
+    run = running(either)
     tried = 0
 
     for operation in REPEATABLE:
@@ -155,22 +152,22 @@ async def test_an_id_of_another_type_or_of_none_is_bad_input(
         assert answer.codes == ["BAD_USER_INPUT"], what
     async for what, answer in trying(admin, company, "ID", [strange, company.id("Token")]):
         if what.startswith(("node ", "nodes ")):
-            assert set(answer.data.values()) <= {None} or answer.data == {"nodes": [None]}, what
+            assert answer.data in ({"node": None}, {"nodes": [None]}), what
         elif not what.startswith("tokenRevoke input.tokenId 'VG9r"):
             assert answer.codes == ["BAD_USER_INPUT"], what
 
 
 LONG = ["x" * 101, "x" * 201, "x" * 256, "é" * 10_001, "𝄞" * 20_000, "x" * 70_000]
-ODD = ["", " ", "\t\n", "\u200b", "\ufeff", "'; DROP TABLE events; --", "%s{}\\", "ſ" * 41]
+ODD = ["", " ", "\t\n", "\u200b", "\ufeff", "'; DROP TABLE events; --", "%s{}\\", "İ" * 128]
 
 
-@pytest.mark.parametrize("asking", ["admin", "script"])
 async def test_no_text_is_too_long_or_too_odd_for_an_answer(
-    company: Company, asking: str, request: pytest.FixtureRequest
+    company: Company, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = request.getfixturevalue(asking)
+    # What a comparison costs is tried elsewhere, and 42 of them would be most of this test.
+    monkeypatch.setattr(Agent, "accepts_password", lambda *_: False)
 
-    async for what, answer in trying(client, company, "String", [*LONG, *ODD]):
+    async for what, answer in trying(admin, company, "String", [*LONG, *ODD]):
         assert "INTERNAL_SERVER_ERROR" not in answer.codes, what
 
 
@@ -206,13 +203,13 @@ async def test_no_number_is_too_large_for_an_answer(company: Company, admin: Cli
             assert answer.codes == ["BAD_USER_INPUT"], what
 
 
-SHORT_ENOUGH = [
+SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("presenceBeat", ("input", "device"), 100),
     ("agentUpdate", ("input", "name"), 200),
     ("tokenCreate", ("input", "name"), 200),
     ("conversationClose", ("input", "summary"), 10_000),
 ]
-SHORT_ENOUGH_TO_RECEIVE = [
+SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
     ("messageReceive", ("input", "contact", "externalId"), 200),
     ("messageReceive", ("input", "contact", "name"), 200),
@@ -295,7 +292,8 @@ async def test_a_closed_conversation_takes_no_command_but_a_note(
 ) -> None:
     found = {}
     for operation in OPERATIONS:
-        if ("input", "conversationId") in operation.places("ID"):
+        takes_one = ("input", "conversationId") in operation.places("ID")
+        if takes_one and operation.name != "conversationReopen":
             closed = str(encode("Conversation", company.closed.id))
             variables = put(valid(operation, company), ("input", "conversationId"), closed)
             found[operation.name] = (await admin.ask(operation.document, **variables)).codes
@@ -304,7 +302,6 @@ async def test_a_closed_conversation_takes_no_command_but_a_note(
         "conversationAssign": ["CONVERSATION_CLOSED"],
         "conversationClose": ["CONVERSATION_CLOSED"],
         "conversationPick": ["CONVERSATION_NOT_QUEUED"],
-        "conversationReopen": [],
         "conversationTransfer": ["CONVERSATION_CLOSED"],
         "conversationUnassign": ["CONVERSATION_NOT_ASSIGNED"],
         "messageSend": ["CONVERSATION_CLOSED"],
@@ -340,7 +337,7 @@ ASKED = "{ viewer { scopes } }"
 
 
 async def test_a_token_of_nobody_is_refused(company: Company, calling: As) -> None:
-    for token in ("rlv_" + "x" * 43, "x", "é".encode().decode("latin-1"), "x" * 5_000):
+    for token in ("rlv_" + "x" * 43, "x", "x" * 5_000):
         answer = await calling(token).ask(ASKED)
 
         assert answer.codes == ["UNAUTHENTICATED"]

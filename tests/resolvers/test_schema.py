@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from graphql import (
-    GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
@@ -44,17 +43,11 @@ BOUNDED_LISTS = {
 def described(type: GraphQLNamedType) -> Iterator[tuple[str, str | None]]:
     """Everything about a type that has a description, by its place in the schema."""
     yield type.name, type.description
-    if isinstance(type, GraphQLEnumType):
-        for name, value in type.values.items():
-            yield f"{type.name}.{name}", value.description
-    if isinstance(type, GraphQLInputObjectType):
-        for name, input_field in type.fields.items():
-            yield f"{type.name}.{name}", input_field.description
-    if isinstance(type, GraphQLObjectType | GraphQLInterfaceType):
-        for name, field in type.fields.items():
-            yield f"{type.name}.{name}", field.description
-            for argument_name, argument in field.args.items():
-                yield f"{type.name}.{name}({argument_name})", argument.description
+    parts: dict[str, Any] = getattr(type, "values", getattr(type, "fields", {}))
+    for name, part in parts.items():
+        yield f"{type.name}.{name}", part.description
+        for argument_name, argument in getattr(part, "args", {}).items():
+            yield f"{type.name}.{name}({argument_name})", argument.description
 
 
 def test_the_schema_is_the_one_in_its_file() -> None:
@@ -75,7 +68,7 @@ def test_descriptions_are_sentences() -> None:
     parts = [part for type in TYPES.values() for part in described(type)]
 
     assert [
-        place for place, text in parts if not re.match(r"[A-Z0-9`].*\.$", text or "", re.S)
+        place for place, text in parts if not re.match(r"[A-Z0-9`].*\.$", text or "", re.DOTALL)
     ] == []
 
 

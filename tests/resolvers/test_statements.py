@@ -1,0 +1,241 @@
+"""How many SQL statements a request costs: exact, and the same however long its lists are."""
+
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from asyncpg.connection import Connection
+
+from models.decision import Distribution
+from resolvers.ids import encode
+from tests.factories import a_channel, a_conversation, a_team, an_agent, as_agent, working
+from tests.resolvers.client import Company, a_company, integration_of, session_of
+from tests.resolvers.conftest import As
+
+Statements = list[str]
+# Two loads of agents are one statement or two, as the answers before them happen to come in.
+LUCK = 3
+PAGE_STATEMENTS_MAX = 25
+FIELDS = """
+    id status line openedAt lastActivityAt version position waitingSeconds waitingOnAbsentAgent
+    closesAt channel { id name salesTeam { name } salesAgent { name } supportTeam { name } }
+    contact { id name } queue { id waitingCount longestWaitingSeconds } assignee { id load }
+    team { id name parent { name } members(first: 2) { totalCount nodes { name } } }
+    lastMessage { text author { name } }
+    closure { cause agent { name } closingReason { name } }
+    assignment { rule agent { name } decision { rule winner { name } } }
+    decision { rule outcome winner { name } candidates { verdict agent { name } } }
+    messages(first: 2) { totalCount nodes { text author { name } } }
+"""
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    """Every statement that goes to PostgreSQL from now on, BEGIN and COMMIT too."""
+    said: Statements = []
+    untyped: Any = Connection
+    plain, prepared = untyped.execute, untyped._execute
+
+    async def execute(self: Any, query: str, *args: object, **options: Any) -> Any:
+        if not args:
+            said.append(query)
+        return await plain(self, query, *args, **options)
+
+    async def _execute(self: Any, query: str, *args: Any, **options: Any) -> Any:
+        said.append(query)
+        return await prepared(self, query, *args, **options)
+
+    monkeypatch.setattr(Connection, "execute", execute)
+    monkeypatch.setattr(Connection, "_execute", _execute)
+    return said
+
+
+@contextmanager
+def budget(statements: Statements, number: int) -> Iterator[None]:
+    """The block must run exactly this many statements."""
+    statements.clear()
+    yield
+    told = "\n".join(" ".join(statement.split())[:150] for statement in statements)
+    spent = len(statements)
+    assert spent == number, f"{spent} statements:\n{told}"
+
+
+async def counted(statements: Statements, asking: Awaitable[Any]) -> int:
+    statements.clear()
+    answer = await asking
+    assert answer.codes == []
+    return len(statements)
+
+
+@pytest.fixture
+async def busy(database: str) -> Company:
+    """A company with forty conversations that show all there is to show."""
+    company = await a_company()
+    second = await an_agent(company.workspace, teams=[company.team])
+    for number in range(40):
+        holder = (company.agent, second)[number % 2] if number % 3 else None
+        conversation = await a_conversation(
+            company.workspace, channel=company.channel, holder=holder
+        )
+        if holder is not None:
+            by = as_agent(holder)
+            async with working(conversation.id, by=by) as held:
+                await held.send("Hello.", by=by)
+                if number % 2:
+                    await held.close(by=by, reason_id=company.reason.id)
+    return company
+
+
+@pytest.mark.parametrize("who", ["agent", "operator", "admin"])
+async def test_a_page_of_30_costs_as_many_statements_as_a_page_of_1(
+    busy: Company, calling: As, statements: Statements, who: str
+) -> None:
+    client = calling(await session_of(getattr(busy, who)))
+    page = f"query ($first: Int!) {{ conversations(first: $first) {{ nodes {{ {FIELDS} }} }} }}"
+    page = page.replace("messages(first: 2)", "messages(first: 1)")
+
+    costs = [await counted(statements, client.ask(page, first=first)) for first in (1, 12, 30)]
+
+    assert max(costs) <= PAGE_STATEMENTS_MAX
+
+
+LISTS: dict[str, str] = {
+    "channels": "id salesTeam { name } salesAgent { name } supportTeam { name }",
+    "teams": "id parent { name } members(first: 5) { totalCount nodes { name } }"
+    " queue { waitingCount longestWaitingSeconds }",
+    "queues": "id waitingCount team { name } conversations(first: 3) { totalCount nodes {"
+    " id position assignee { name } contact { name } } }",
+    "agents": "id name load isConnected availability",
+    "contacts": "id name",
+    "closingReasons": "id name",
+    "conversations": "id contact { name } messages(last: 2) { totalCount nodes { text } }",
+    "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
+    " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
+    " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_every_list_costs_the_same_however_long_it_is(
+    busy: Company, calling: As, statements: Statements, name: str
+) -> None:
+    for _ in range(16):
+        team = await a_team(busy.workspace, members=[busy.agent])
+        await a_conversation(busy.workspace, team=team)
+    # An agent's right to see is asked of the database; the log is not for agents.
+    client = calling(await session_of(busy.operator if name == "events" else busy.agent))
+    page = (
+        f"query ($last: Int!) {{ {name}(last: $last) {{ totalCount nodes {{ {LISTS[name]} }} }} }}"
+    )
+
+    few = await counted(statements, client.ask(page, last=8))
+    many = await counted(statements, client.ask(page, last=16))
+
+    assert many <= few + LUCK
+
+
+async def test_nodes_cost_the_same_however_many_they_are(
+    busy: Company, calling: As, statements: Statements
+) -> None:
+    client = calling(await session_of(busy.agent))
+    page = await client.ask("{ conversations(first: 20) { nodes { id contact { id } } } }")
+    found = [node["id"] for node in page["conversations"]["nodes"]]
+    found += [node["contact"]["id"] for node in page["conversations"]["nodes"]]
+    found += [busy.id(name) for name in ("Agent", "Channel", "ClosingReason", "Queue", "Team")]
+    ask = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+
+    few = await counted(statements, client.ask(ask, ids=found[19:21] + found[-5:]))
+    many = await counted(statements, client.ask(ask, ids=found))
+
+    assert many <= few + LUCK
+
+
+def receiving(company: Company, number: int, sender: str) -> dict[str, Any]:
+    return {
+        "channelId": company.id("Channel"),
+        "externalId": f"m-{number}",
+        "contact": {"externalId": sender},
+        "text": "Hello?",
+        "idempotencyKey": f"key-{number}",
+    }
+
+
+CONVERSATION = "conversation { id }"
+# In each: 1 for the token, 2 for the idempotency key, 1 for BEGIN, 2 for the numbers and COMMIT,
+# and 1 for what the answer shows; for an agent 1 for what it sees, twice.
+
+
+async def test_taking_a_message_in_has_a_budget(
+    company: Company, calling: As, statements: Statements
+) -> None:
+    script = calling(await integration_of(company.workspace))
+    lively = await a_team(
+        company.workspace, distribution=Distribution.LEAST_OPEN, members=[company.agent]
+    )
+    automatic = await a_channel(company.workspace, team=lively)
+
+    with budget(statements, 22):
+        opened = await script.do("messageReceive", receiving(company, 1, "new"), CONVERSATION)
+    with budget(statements, 12):
+        appended = await script.do("messageReceive", receiving(company, 2, "new"), CONVERSATION)
+    with budget(statements, 6):
+        again = await script.do("messageReceive", receiving(company, 2, "new"), CONVERSATION)
+    given = {**receiving(company, 3, "newer"), "channelId": encode("Channel", automatic.id)}
+    with budget(statements, 21):
+        assigned = await script.do("messageReceive", given, CONVERSATION)
+
+    assert [answer.codes for answer in (opened, appended, again, assigned)] == [[]] * 4
+
+
+async def test_answering_has_a_budget(
+    company: Company, calling: As, statements: Statements
+) -> None:
+    agent = calling(await session_of(company.agent))
+    held = str(encode("Conversation", company.held.id))
+    sending = {"conversationId": held, "text": "Hello.", "idempotencyKey": "1"}
+
+    with budget(statements, 11):
+        sent = await agent.do("messageSend", sending, CONVERSATION)
+    with budget(statements, 11):
+        noted = await agent.do("noteAdd", sending, CONVERSATION)
+
+    assert sent.codes == noted.codes == []
+
+
+async def test_moving_has_a_budget(company: Company, calling: As, statements: Statements) -> None:
+    agent = calling(await session_of(company.agent))
+    waiting = {"conversationId": company.id("Conversation")}
+
+    with budget(statements, 12):
+        picked = await agent.do("conversationPick", waiting, CONVERSATION)
+    with budget(statements, 11):
+        unassigned = await agent.do("conversationUnassign", waiting, CONVERSATION)
+
+    assert picked.codes == unassigned.codes == []
+
+
+async def test_closing_has_a_budget(company: Company, calling: As, statements: Statements) -> None:
+    agent = calling(await session_of(company.agent))
+    closing = {
+        "conversationId": encode("Conversation", company.held.id),
+        "closingReasonId": company.id("ClosingReason"),
+        "idempotencyKey": "1",
+    }
+
+    with budget(statements, 15):
+        closed = await agent.do("conversationClose", closing, CONVERSATION)
+
+    assert closed.codes == []
+
+
+async def test_a_refusal_costs_no_more_than_finding_out(
+    company: Company, calling: As, statements: Statements
+) -> None:
+    agent = calling(await session_of(company.agent))
+    waiting = {"conversationId": company.id("Conversation"), "expectedVersion": 99}
+
+    with budget(statements, 5):
+        refused = await agent.do("conversationPick", waiting, CONVERSATION)
+
+    assert refused.codes == ["CONVERSATION_CHANGED"]

@@ -13,6 +13,7 @@ from api.auth import Caller, authenticate
 from api.graphql import GraphQLApp
 from api.health import live, ready
 from api.jobs import Jobs
+from api.rehearsal import rehearse
 from api.revocation import TokenWatch
 from models import database, queue
 from models.settings import Settings
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> Starlette:
         reader.start()
         jobs = Jobs(settings.redis_url or "")
         queue.hand_over_to(jobs.drain)
+        await rehearse(settings.database_pool_max)
         _spare_the_collector()
         try:
             yield

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -59,6 +59,14 @@ INBOX = f"subscription ($after: String) {{ inboxChanged(after: $after) {{ {ITEM}
 STREAMS = {"queueChanged": QUEUE, "conversationChanged": ONE, "inboxChanged": INBOX}
 
 
+class UvicornServer(uvicorn.Server):
+    """Leaves the signals to pytest: it would give them back to a loop's run that has ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @dataclass
 class Server:
     """One web process of the product: its own reader, its own sockets, told of others by Valkey."""
@@ -72,7 +80,7 @@ class Server:
         self.app: GraphQLApp[Caller] = graphql_app(self.reader)
         options = dict(SOCKET_OPTIONS)
         config = uvicorn.Config(self.app, log_level="warning", lifespan="off", **options)
-        self.server = uvicorn.Server(config)
+        self.server = UvicornServer(config)
 
     @property
     def url(self) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from api.engines import Unusable, recorded
+from api.child import Unusable
+from api.engines import recorded
 
 if TYPE_CHECKING:
     from models.settings import Settings

@@ -5,119 +5,36 @@ every parent folder to all users, leave Valkey within reach of the terminal's Ct
 lists of process ids that go stale when a process is killed.
 """
 
-import ctypes
 import fcntl
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
+
+from api.account import account_for, let_pass, private_folder
+from api.child import PROBE_SECONDS, Account, Child, Unusable, private, started
 
 if TYPE_CHECKING:
     from models.settings import Settings
 
 POSTGRES_MAJOR = 18
-SYSTEM_USER = "pgserver"
 CONNECTIONS_MAX = 100
-START_SECONDS_MAX = 120  # recovery after a crash may have to read max_wal_size, 1 GB
 LEFTOVER_SECONDS_MAX = 30
-STOP_SECONDS_MAX = 10
-PROBE_SECONDS = 0.02
 SOCKET_PATH_BYTES_MAX = 100  # the kernel's bound is 108 on Linux and 104 on macOS
-PR_SET_PDEATHSIG = 1
-STDERR = 2
 
 # For servers that are thrown away: a crash of the machine may destroy their data.
 EPHEMERAL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-
-
-class Unusable(Exception):
-    """Something outside the program has to change first; the message says what, in one line."""
-
-
-class Account(NamedTuple):
-    """The user that PostgreSQL runs as when this process is root, which PostgreSQL refuses."""
-
-    uid: int
-    gid: int
-
-
-@dataclass
-class Child:
-    """A process out of the terminal's reach that does not outlive its parent.
-
-    On Linux the kernel ends it by `death_signal` with the *thread* that started it, so start it
-    from the main thread; elsewhere it may stay behind. Without `log` it writes to stderr.
-    """
-
-    name: str
-    command: tuple[str | Path, ...]
-    log: Path | None = None
-    environment: Mapping[str, str] | None = None
-    account: Account | None = None
-    stop_signal: signal.Signals = signal.SIGTERM
-    death_signal: signal.Signals = signal.SIGKILL
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Raises OSError when the program cannot be run."""
-        with ExitStack() as stack:
-            output: IO[bytes] | int = STDERR
-            if self.log:
-                output = stack.enter_context(open(self.log, "ab", opener=_private))
-            self.process = subprocess.Popen(  # noqa: S603 - the commands are ours
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=self.environment,
-                start_new_session=True,
-                umask=0o077,
-                user=self.account.uid if self.account else None,
-                group=self.account.gid if self.account else None,
-                extra_groups=[] if self.account else None,
-                preexec_fn=_tether(self.death_signal),  # noqa: PLW1509 - a bare system call
-            )
-
-    def ended(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
-        return self.process.poll() if self.process else None
-
-    def ask_to_stop(self) -> None:
-        if self.process:
-            self.process.send_signal(self.stop_signal)
-
-    def wait(self) -> None:
-        """Until it has ended, by force after STOP_SECONDS_MAX."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def last_words(self) -> str:
-        """Its last line of output, and where the others are, for the person who has to help it."""
-        if self.log is None:
-            return "its output is above"
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        return f"{last} ({self.log})"
 
 
 @dataclass(frozen=True)
@@ -159,7 +76,7 @@ def recorded(home: Path) -> Engines | None:
 
 def log_file(home: Path, name: str) -> Path:
     """Where a child writes; its folder is made, for the owner only."""
-    return _folder(home / "logs") / f"{name}.log"
+    return private_folder(home / "logs") / f"{name}.log"
 
 
 class _Site(NamedTuple):
@@ -170,7 +87,7 @@ class _Site(NamedTuple):
     account: Account | None
 
     def folder(self, name: str) -> Path:
-        return _folder(self.home / name, self.account)
+        return private_folder(self.home / name, self.account)
 
 
 @contextmanager
@@ -205,7 +122,7 @@ def _held(home: Path) -> Iterator[None]:
         try:
             if not home.exists():
                 home.mkdir(parents=True, mode=0o700)
-            lock = stack.enter_context(open(home / "lock", "ab", opener=_private))
+            lock = stack.enter_context(open(home / "lock", "ab", opener=private))
         except OSError as error:
             raise Unusable(
                 f"cannot use the data folder {home} ({error.strerror}); set RELEVO_HOME to another"
@@ -220,7 +137,7 @@ def _held(home: Path) -> Iterator[None]:
 @contextmanager
 def _recorded(home: Path, database_url: str, redis_url: str) -> Iterator[None]:
     record = home / "engines.json"
-    with open(record, "w", opener=_private) as file:
+    with open(record, "w", opener=private) as file:
         json.dump({"database_url": database_url, "redis_url": redis_url}, file)
     try:
         yield
@@ -230,15 +147,15 @@ def _recorded(home: Path, database_url: str, redis_url: str) -> Iterator[None]:
 
 @contextmanager
 def _site(home: Path) -> Iterator[_Site]:
-    account = _account(home / "postgres")
+    account = account_for(home / "postgres")
     if account:
-        _let_pass(home)
+        let_pass(home)
     sockets = home / "sockets"
     if len(bytes(sockets / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX:
-        yield _Site(home, _folder(sockets, account), account)
+        yield _Site(home, private_folder(sockets, account), account)
     else:
         with tempfile.TemporaryDirectory(prefix="relevo-") as short:
-            yield _Site(home, _folder(Path(short), account), account)
+            yield _Site(home, private_folder(Path(short), account), account)
 
 
 @contextmanager
@@ -266,7 +183,7 @@ def _postgres(site: _Site, *, durable: bool) -> Iterator[Child]:
         stop_signal=signal.SIGINT,  # its "fast" shutdown: sessions end, nothing is lost
         death_signal=signal.SIGINT,
     )
-    with _started(child, lambda: _is_ready(data)):
+    with started(child, lambda: _is_ready(data)):
         yield child
 
 
@@ -294,7 +211,7 @@ def _initialise(programs: Path, data: Path, site: _Site) -> None:
         environment=_environment(),
         account=site.account,
     )
-    with _started(builder, lambda: builder.ended() == 0):
+    with started(builder, lambda: builder.ended() == 0):
         fresh.rename(data)
 
 
@@ -318,7 +235,7 @@ def _valkey(site: _Site) -> Iterator[Child]:
         *("--dir", folder, "--save", "", "--appendonly", "no"),
     )
     child = Child("Valkey", command, log=log_file(site.home, "valkey"), account=site.account)
-    with _started(child, lambda: _answers(address)):
+    with started(child, lambda: _answers(address)):
         yield child
 
 
@@ -329,22 +246,6 @@ def _answers(address: Path) -> bool:
         connection.sendall(b"PING\r\n")
         return connection.recv(16).startswith(b"+PONG")
     return False
-
-
-@contextmanager
-def _started(child: Child, ready: Callable[[], bool]) -> Iterator[None]:
-    """Raises Unusable when it ends, or takes too long, before it is ready."""
-    try:
-        child.start()
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while not ready():
-            if child.ended() or time.monotonic() > deadline:
-                raise Unusable(f"{child.name} did not start: {child.last_words()}")
-            time.sleep(PROBE_SECONDS)
-        yield
-    finally:
-        child.ask_to_stop()
-        child.wait()
 
 
 def _end_leftovers(program: str, folder: Path) -> None:
@@ -378,70 +279,11 @@ def _wheel(package: str, site: _Site) -> Path:
         )
     folder = Path(found.origin).parent
     if site.account:
-        _let_pass(folder)
+        let_pass(folder)
     return folder
-
-
-def _account(data: Path) -> Account | None:
-    """None unless root runs this: then the owner of the data, or a user made for the purpose."""
-    if os.geteuid() != 0:
-        return None
-    if data.exists() and data.stat().st_uid != 0:
-        return Account(data.stat().st_uid, data.stat().st_gid)
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        entry = _add_user()
-    return Account(entry.pw_uid, entry.pw_gid)
-
-
-def _add_user() -> pwd.struct_passwd:
-    command = ("useradd", "--system", SYSTEM_USER)
-    try:
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - a constant
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Unusable(
-            f"PostgreSQL refuses to run as root, and the user {SYSTEM_USER} cannot be added: "
-            "start as another user, or set DATABASE_URL"
-        ) from error
-    return pwd.getpwnam(SYSTEM_USER)
-
-
-def _let_pass(folder: Path) -> None:
-    """Let the other user through to what lies in the folder, without letting it list parents."""
-    for passed in (folder, *folder.parents):
-        mode = passed.stat().st_mode
-        if not mode & 0o001:
-            passed.chmod(mode | 0o001)
-
-
-def _folder(path: Path, account: Account | None = None) -> Path:
-    path.mkdir(mode=0o700, exist_ok=True)
-    path.chmod(0o700)
-    if account:
-        os.chown(path, *account)
-    return path
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
 
 
 def _environment() -> dict[str, str]:
     """Without what would redirect PostgreSQL's programs, in the plainest language."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _tether(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Asks the kernel, in the new process, to end it together with this one."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
-
-    def tether() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent:  # it died before the kernel was asked
-            os._exit(1)
-
-    return tether

@@ -77,7 +77,7 @@ SCHEMA = build_schema(
     """
 )
 
-_random = random.Random(7)  # noqa: S311 - repeatable on purpose, and no secret
+_random = random.Random(7)
 Fields = dict[str, Any]
 
 

@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +17,16 @@ import redis.asyncio
 from arq.connections import RedisSettings, create_pool
 
 from api import engines as engines_module
-from api.engines import Engines, Unusable, embedded, engines, recorded
+from api.child import Unusable
+from api.engines import Engines, embedded, engines, recorded
 from models.settings import Settings
 
 RUNS_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from api import engines
+from api import child, engines
 if sys.argv[2] == "outlives":
-    engines._tether = lambda death_signal: None
+    child._tether = lambda death_signal: None
 with engines.embedded(Path(sys.argv[1])) as servers:
     print(*(child.process.pid for child in servers.children), flush=True)
     sys.stdin.read()
@@ -32,8 +34,10 @@ with engines.embedded(Path(sys.argv[1])) as servers:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
+def home() -> Iterator[Path]:
+    """Not below pytest's own folder, which another session of root closes to PostgreSQL's user."""
+    with tempfile.TemporaryDirectory(prefix="relevo-") as folder:
+        yield Path(folder) / "home"
 
 
 async def value(servers: Engines, statement: str) -> object:

@@ -9,22 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from api.engines import Child, Unusable, embedded
-from api.up import Signals, listen, supervise
+from api.child import Child, Unusable
+from api.engines import embedded
+from api.supervision import Signals, supervise
+from api.up import listen
 
 # Stands for `relevo up`: supervises the Python programs given as arguments, ready at once.
 SUPERVISOR = """
 import os, sys
-from api import engines
-from api.up import Signals, supervise
+from api import child
+from api.supervision import Signals, supervise
 
-engines.STOP_SECONDS_MAX = float(os.environ.get("STOP_SECONDS_MAX", "10"))
+child.STOP_SECONDS_MAX = float(os.environ.get("STOP_SECONDS_MAX", "10"))
 
 def say(line):
     os.write(2, f"{line}\\n".encode())
 
 children = [
-    engines.Child(f"child {number}", (sys.executable, "-c", program))
+    child.Child(f"child {number}", (sys.executable, "-c", program))
     for number, program in enumerate(sys.argv[1:])
 ]
 with Signals() as signals:

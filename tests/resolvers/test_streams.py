@@ -548,12 +548,13 @@ async def test_a_killed_client_resumes_until_it_has_what_the_log_has(
     token = await session_of(company.agent)
     admin = calling(await session_of(company.admin))
     start = (await admin.ask("{ events(last: 1) { pageInfo { endCursor } } }"))["events"]
-    traffic = asyncio.create_task(some_traffic(company, admin))
+    listening = asyncio.Event()
+    traffic = asyncio.create_task(some_traffic(company, admin, listening))
 
     found: list[dict[str, Any]] = []
     for server, size in ((here, 7), (there, 9), (here, 5), (there, 19)):
         after = found[-1]["cursor"] if found else None
-        opening, *items = await cut_off(server, token, company, after, size)
+        opening, *items = await cut_off(server, token, company, after, size, listening)
         assert opening["__typename"] == ("StreamResumed" if found else "StreamSnapshot")
         found += items
     await traffic
@@ -570,7 +571,12 @@ async def test_a_killed_client_resumes_until_it_has_what_the_log_has(
 
 
 async def cut_off(
-    server: Server, token: str, company: Company, after: str | None, size: int
+    server: Server,
+    token: str,
+    company: Company,
+    after: str | None,
+    size: int,
+    listening: asyncio.Event,
 ) -> list[dict[str, Any]]:
     """What a client hears before its network is gone: the beginning and some items."""
     transport = WebsocketsTransport(
@@ -582,7 +588,9 @@ async def cut_off(
     request.variable_values = {"id": company.id("Queue"), "after": after}
     async with GqlClient(transport=transport) as session:
         stream = session.subscribe(request)
-        found = [(await anext(stream))["queueChanged"] for _ in range(size + 1)]
+        found = [(await anext(stream))["queueChanged"]]
+        listening.set()
+        found += [(await anext(stream))["queueChanged"] for _ in range(size)]
         connection: Any = transport.adapter
         connection.websocket.transport.abort()
         with suppress(TransportError):
@@ -590,8 +598,9 @@ async def cut_off(
     return found
 
 
-async def some_traffic(company: Company, admin: Client) -> None:
+async def some_traffic(company: Company, admin: Client, listening: asyncio.Event) -> None:
     """Forty events of the queue: ten customers write three times, and ten are taken away."""
+    await listening.wait()
     for number in range(10):
         for line in range(3):
             received = await a_message(

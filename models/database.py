@@ -20,7 +20,7 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.connection import get_connections
 
-from models.errors import Busy
+from models.errors import Busy, OutcomeUnknown
 from models.settings import Settings
 
 Result = TypeVar("Result")
@@ -68,16 +68,19 @@ class Transaction:
 
     async def commit(self) -> None:
         """Number the buffered events and commit, in one message: the numbering lock is held for
-        one flush and no round trip.
+        one flush and no round trip. Raises OutcomeUnknown when nobody answers.
         """
-        if not self.events:
-            if await self._connection.execute("COMMIT") == "ROLLBACK":
-                # Somebody went on after a failed statement; PostgreSQL does not call it an error.
-                raise asyncpg.InFailedSQLTransactionError("Nothing of this was committed.")
-            return
-        pending = encode(self.events)
-        await self._connection.execute("SELECT set_config('relevo.pending', $1, true)", pending)
-        await self._connection.execute("SELECT flush_events(); COMMIT")
+        if self.events:
+            pending = encode(self.events)
+            await self._connection.execute("SELECT set_config('relevo.pending', $1, true)", pending)
+        last = "SELECT flush_events(); COMMIT" if self.events else "COMMIT"
+        try:
+            status = await self._connection.execute(last)
+        except _LOST_CONNECTION as error:
+            raise OutcomeUnknown from error
+        if status == "ROLLBACK":
+            # Somebody went on after a failed statement; PostgreSQL does not call it an error.
+            raise asyncpg.InFailedSQLTransactionError("Nothing of this was committed.")
 
     async def after_commit(self) -> None:
         hooks = [partial(hook, self) for hook in _on_commit] if self.events else []
@@ -265,16 +268,18 @@ async def _keep_session(_connection: "asyncpg.Connection[asyncpg.Record]") -> No
     """Nothing sets session state here, so a released connection needs no round trip to reset it."""
 
 
-async def retrying(command: Callable[[], Awaitable[Result]]) -> Result:
+async def retrying(command: Callable[[], Awaitable[Result]], *, repeatable: bool = True) -> Result:
     """Run a whole command again after a deadlock, a serialization failure or a lost connection.
 
-    An error at COMMIT leaves the outcome unknown: a command given here must be idempotent.
+    A command that is not `repeatable` would take effect twice if its commit succeeded unheard: then
+    OutcomeUnknown is raised instead.
     """
     for attempt in range(1, TRIES_MAX):
         try:
             return await command()
         except Exception as error:
-            if not _is_retryable(error):
+            unheard = isinstance(error, OutcomeUnknown) and not repeatable
+            if unheard or not _is_retryable(error):
                 raise
             log.info("command retried", attempt=attempt, error=type(error).__name__)
         await asyncio.sleep(BACKOFF_SECONDS * 2**attempt * random.random())  # noqa: S311 - jitter

@@ -6,6 +6,7 @@
     │   ├── Forbidden
     │   ├── BadUserInput
     │   ├── Busy                    retryable
+    │   ├── OutcomeUnknown
     │   └── InvalidCursor
     └── RuleViolation               a rule says no: the caller reads it as a userError
         ├── NotFound
@@ -76,6 +77,18 @@ class Busy(RequestError):
 
     def __init__(self) -> None:
         super().__init__("The server is busy: try again.")
+
+
+class OutcomeUnknown(RequestError):
+    """The connection was lost while the command committed; it may or may not have happened."""
+
+    code = "TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connection was lost while this was being stored: look whether it happened before "
+            "you send it again. With an idempotencyKey it is safe to repeat."
+        )
 
 
 class InvalidCursor(RequestError):

@@ -37,9 +37,10 @@ class Payload:
 class Command(FieldExtension):
     """Wraps a mutation's resolver in its transaction and turns refusals into `userErrors`."""
 
-    def __init__(self, payload: type[Payload], *, once: bool) -> None:
+    def __init__(self, payload: type[Payload], *, once: bool, repeatable: bool) -> None:
         self._payload = payload
         self._once = once
+        self._repeatable = repeatable
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Answer]], source: Any, info: Info, **arguments: Any
@@ -47,8 +48,10 @@ class Command(FieldExtension):
         async def run() -> Answer:
             return await self._run(lambda: next_(source, info, **arguments), info, arguments)
 
+        keyed = self._once and arguments["input"].idempotency_key is not None
         try:
-            return self._payload(answer=await retrying(run))
+            answer = await retrying(run, repeatable=self._repeatable or keyed)
+            return self._payload(answer=answer)
         except RuleViolation as error:
             return self._payload(answer={}, user_errors=[UserError.of(error)])
 
@@ -81,14 +84,17 @@ class Command(FieldExtension):
         return answer
 
 
-def mutation(payload: type[Payload], description: str, *, once: bool = True) -> Any:
+def mutation(
+    payload: type[Payload], description: str, *, once: bool = True, repeatable: bool = False
+) -> Any:
     """A mutation field: the resolver returns an Answer, the caller sees the payload.
 
-    With `once=False` its answer is never stored: a repeated command has its effect again.
+    With `once=False` its answer is never stored: a repeated command has its effect again. One that
+    is `repeatable` has no second effect even without a key, so that we may repeat it ourselves.
     """
     field = strawberry.mutation(
         graphql_type=payload | None,
-        extensions=[Command(payload, once=once)],
+        extensions=[Command(payload, once=once, repeatable=repeatable)],
         description=description,
     )
 

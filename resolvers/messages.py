@@ -84,7 +84,11 @@ class NoteAddPayload(MessagePayload):
 
 @strawberry.type
 class MessageMutation:
-    @mutation(MessageReceivePayload, "Take in what a customer wrote, and place it at once.")
+    @mutation(
+        MessageReceivePayload,
+        "Take in what a customer wrote, and place it at once.",
+        repeatable=True,
+    )
     async def message_receive(self, info: Info, input: MessageReceiveInput) -> Answer:
         received = await inbound.receive(
             by=info.context.by,

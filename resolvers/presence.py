@@ -72,14 +72,16 @@ class AgentUpdatePayload(AgentPayload):
 
 @strawberry.type
 class PresenceMutation:
-    @mutation(PresenceBeatPayload, "Keep a device connected for another minute.")
+    @mutation(PresenceBeatPayload, "Keep a device connected for another minute.", repeatable=True)
     async def presence_beat(self, info: Info, input: PresenceBeatInput) -> Answer:
         agent_id = _whom(info, input.agent_id)
         await Record.beat(agent_id, by=info.context.by, device=input.device)
         return {"agent": agent_id}
 
     @mutation(
-        AgentSetAvailabilityPayload, "Say whether an agent works and takes new conversations."
+        AgentSetAvailabilityPayload,
+        "Say whether an agent works and takes new conversations.",
+        repeatable=True,
     )
     async def agent_set_availability(self, info: Info, input: AgentSetAvailabilityInput) -> Answer:
         agent_id = _whom(info, input.agent_id)
@@ -91,7 +93,7 @@ class PresenceMutation:
         )
         return {"agent": agent_id}
 
-    @mutation(AgentUpdatePayload, "Change an agent's account.")
+    @mutation(AgentUpdatePayload, "Change an agent's account.", repeatable=True)
     async def agent_update(self, info: Info, input: AgentUpdateInput) -> Answer:
         agent_id = decode("Agent", input.agent_id)
         changes = {

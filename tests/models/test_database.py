@@ -1,15 +1,17 @@
 """The one kind of transaction: what is cancelled, refused or deadlocked leaves nothing behind."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from models import Agent, Workspace, database, event
+from models import Agent, Workspace, database, event, log
 from models.database import current, fetch, fetchrow, fetchval, on_commit, retrying, snapshot, tx
+from models.errors import OutcomeUnknown
 from models.event import Kind
 from tests.conftest import POOL_MAX
 from tests.factories import a_workspace, an_agent, by_system
@@ -166,6 +168,32 @@ async def test_a_lost_connection_is_repeated_and_replaced(workspace: Workspace) 
     await retrying(command)
 
     assert len(set(pids)) == 2
+
+
+@pytest.mark.parametrize(("repeatable", "effects"), [(False, 1), (True, 2)])
+async def test_a_commit_that_nobody_heard_of_is_repeated_only_where_that_does_no_harm(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, repeatable: bool, effects: int
+) -> None:
+    heard = asyncpg.Connection.execute
+    losses = iter([True])
+
+    async def lossy(connection: Any, statement: str, *arguments: Any, **options: Any) -> Any:
+        status = await heard(connection, statement, *arguments, **options)
+        if statement.endswith("COMMIT") and next(losses, False):
+            raise asyncpg.ConnectionDoesNotExistError("gone")
+        return status
+
+    async def command() -> None:
+        async with tx():
+            event.record(Kind.WORKSPACE_UPDATED, by=by_system(workspace))
+
+    before = (await log.head(workspace.id)).seq
+    monkeypatch.setattr(asyncpg.Connection, "execute", lossy)
+
+    with nullcontext() if repeatable else pytest.raises(OutcomeUnknown):
+        await retrying(command, repeatable=repeatable)
+
+    assert (await log.head(workspace.id)).seq == before + effects
 
 
 async def test_repeating_ends_with_the_last_error(

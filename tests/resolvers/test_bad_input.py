@@ -250,41 +250,32 @@ async def test_a_text_fills_its_column_and_no_more(
         ("noteAdd", ("input", "text")),
     ],
 )
-@pytest.mark.parametrize("text", ["", " \t\n"])
 async def test_what_must_say_something_is_not_blank(
-    company: Company, admin: Client, name: str, place: Path, text: str
+    company: Company, admin: Client, name: str, place: Path
 ) -> None:
     operation = Operation("mutation", name)
     before = await contents()
 
-    answer = await admin.ask(operation.document, **put(valid(operation, company), place, text))
+    for text in ("", " \t\n"):
+        answer = await admin.ask(operation.document, **put(valid(operation, company), place, text))
 
-    assert answer.codes == ["BAD_USER_INPUT"]
+        assert answer.codes == ["BAD_USER_INPUT"]
     assert await contents() == before
 
 
-@pytest.mark.parametrize("name", ["messageReceive", "messageSend", "noteAdd"])
-@pytest.mark.parametrize(
-    ("text", "codes"),
-    [
-        ("x" * 65_536, []),
-        ("x" * 65_537, ["BAD_USER_INPUT"]),
-        ("é" * 32_768, []),
-        ("é" * 32_768 + "x", ["BAD_USER_INPUT"]),
-        ("𝄞" * 16_384, []),
-        ("𝄞" * 16_384 + "x", ["BAD_USER_INPUT"]),
-    ],
-    ids=["x", "x+1", "é", "é+1", "𝄞", "𝄞+1"],
-)
+@pytest.mark.parametrize("character", ["x", "é", "𝄞"])
 async def test_a_message_has_64_kib_of_utf_8(
-    company: Company, admin: Client, name: str, text: str, codes: list[str]
+    company: Company, admin: Client, character: str
 ) -> None:
-    operation = Operation("mutation", name)
-    variables = put(valid(operation, company), ("input", "text"), text)
+    fits = character * (65_536 // len(character.encode()))
+    for name in ("messageReceive", "messageSend", "noteAdd"):
+        operation = Operation("mutation", name)
+        for text, codes in ((f"{fits}x", ["BAD_USER_INPUT"]), (fits, [])):
+            variables = put(valid(operation, company), ("input", "text"), text)
 
-    answer = await admin.ask(operation.document, **variables)
+            answer = await admin.ask(operation.document, **variables)
 
-    assert answer.codes == codes
+            assert answer.codes == codes, name
 
 
 async def test_a_closed_conversation_takes_no_command_but_a_note(
@@ -405,25 +396,23 @@ async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> Non
 PAGED = [operation for operation in OPERATIONS if "first" in operation.field.args]
 
 
-@pytest.mark.parametrize("operation", PAGED, ids=str)
-@pytest.mark.parametrize(
-    "page",
-    [
-        {"first": 1, "last": 1},
-        {"first": 0},
-        {"first": 101},
-        {"first": -1},
-        {"last": 0},
-        {"last": 101},
-    ],
-    ids=str,
-)
-async def test_a_page_has_1_to_100_entries_from_one_end(
-    company: Company, admin: Client, operation: Operation, page: dict[str, int]
-) -> None:
-    answer = await admin.ask(operation.document, **page)
+MISSIZED = [
+    {"first": 1, "last": 1},
+    {"first": 0},
+    {"first": 101},
+    {"first": -1},
+    {"last": 0},
+    {"last": 101},
+]
 
-    assert answer.codes == ["BAD_USER_INPUT"]
+
+async def test_a_page_has_1_to_100_entries_from_one_end(company: Company, admin: Client) -> None:
+    for operation in PAGED:
+        for page in MISSIZED:
+            answer = await admin.ask(operation.document, **page)
+
+            assert answer.codes == ["BAD_USER_INPUT"], (operation.name, page)
+    assert len(PAGED) == 8
 
 
 def packed(*parts: object) -> str:
@@ -456,18 +445,15 @@ TAMPERED = [
 ]
 
 
-@pytest.mark.parametrize("operation", PAGED, ids=str)
 @pytest.mark.parametrize("way", ["after", "before"])
 async def test_a_tampered_cursor_is_told_from_a_cursor(
-    company: Company, admin: Client, operation: Operation, way: str
+    company: Company, admin: Client, way: str
 ) -> None:
-    found = {cursor: (await admin.ask(operation.document, **{way: cursor})) for cursor in TAMPERED}
+    for operation in PAGED:
+        for cursor in TAMPERED:
+            answer = await admin.ask(operation.document, **{way: cursor})
 
-    assert {
-        cursor: answer.codes
-        for cursor, answer in found.items()
-        if answer.codes != ["INVALID_CURSOR"]
-    } == {}
+            assert answer.codes == ["INVALID_CURSOR"], (operation.name, cursor)
 
 
 @pytest.mark.parametrize("operation", PAGED, ids=str)

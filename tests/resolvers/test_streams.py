@@ -604,7 +604,7 @@ async def some_traffic(company: Company, admin: Client, listening: asyncio.Event
     for number in range(10):
         for line in range(3):
             received = await a_message(
-                company.channel, sender=f"customer-{number}", text=f"Line {line}"
+                company.channel, sender=f"caller-{number}", text=f"Line {line}"
             )
         await admin.do(
             "conversationClose", {"conversationId": conversation_id(received.conversation_id)}

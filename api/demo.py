@@ -10,7 +10,8 @@ from models.channel import Channel, ChannelKind, Target
 from models.closure import ClosingReason
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution
-from models.team import Membership, Team
+from models.membership import Membership
+from models.team import Team
 from models.token import Token
 from models.workspace import Workspace
 

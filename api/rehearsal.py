@@ -18,7 +18,8 @@ from models.conversation import Conversation
 from models.database import tx
 from models.decision import Availability, Distribution
 from models.inbound import receive
-from models.team import Membership, Team
+from models.membership import Membership
+from models.team import Team
 from models.workspace import Workspace
 
 

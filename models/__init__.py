@@ -6,8 +6,9 @@ from models.channel import Channel
 from models.closure import ClosingReason, Closure
 from models.contact import Contact, ContactIdentity
 from models.conversation import Conversation
+from models.membership import Membership
 from models.message import Message
-from models.team import Membership, Team
+from models.team import Team
 from models.token import Token
 from models.workspace import Workspace
 

@@ -39,6 +39,7 @@ class Right(StrEnum):
     SET_OTHERS_AVAILABILITY = "set the availability of others"
     CONFIGURE = "change teams, agents, channels and settings"
     READ_SETTINGS = "read teams, agents, channels and settings"
+    SET_OWNERS = "set the owner of contacts"
     READ_CONTACTS = "read every contact"
     READ_LOG = "read the log of the workspace"
 
@@ -53,6 +54,7 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
             Right.SET_OTHERS_AVAILABILITY,
             Right.READ_SETTINGS,
             Right.READ_CONTACTS,
+            Right.SET_OWNERS,
             Right.READ_LOG,
         }
     ),
@@ -66,6 +68,7 @@ _SCOPES: dict[str, frozenset[Right]] = {
     "conversations:assign": frozenset({Right.SEE_ALL, Right.ASSIGN_OTHERS}),
     "messages:receive": frozenset({Right.RECEIVE_MESSAGES}),
     "contacts:read": frozenset({Right.READ_CONTACTS}),
+    "contacts:own": frozenset({Right.READ_CONTACTS, Right.SET_OWNERS}),
     "presence:write": frozenset({Right.SET_OTHERS_AVAILABILITY}),
     "settings:read": frozenset({Right.READ_SETTINGS}),
     "settings:write": frozenset({Right.READ_SETTINGS, Right.CONFIGURE}),

@@ -186,7 +186,7 @@ class Agent(Record):
                 LEASE_SECONDS,
             )
             if lapsed:
-                queue.follow(transaction, agents=[id])
+                queue.follow(transaction, agents=[id], returned=[id])
             if not agent.is_connected:
                 agent.is_connected = True
                 await agent.save(update_fields=["is_connected"])

@@ -70,6 +70,7 @@ async def begin(transaction: Transaction, holds: list[Hold]) -> None:
         ), placed AS (
             UPDATE conversations c
             SET status = 'ASSIGNED', assignee_id = g.agent_id, decision = NULL,
+                reserved_for_id = NULL, reserved_until = NULL,
                 last_activity_at = g.at, version = c.version + 1
             FROM given g WHERE c.id = g.conversation_id
         ), counted AS (

@@ -65,6 +65,7 @@ class Channel(Record):
     name = fields.CharField(max_length=NAME_LENGTH_MAX)
     status = fields.CharEnumField(ChannelStatus, max_length=16, default=ChannelStatus.CONNECTED)
     default_line = fields.CharEnumField(Line, max_length=16, default=Line.SALES)
+    bot_is_on = fields.BooleanField(default=False)
     sales_team = reference("models.Team", null=True)
     sales_team_id: UUID | None
     sales_agent = reference("models.Agent", null=True)
@@ -137,6 +138,30 @@ class Channel(Record):
                 to_agent_id=target.agent_id,
                 line=line,
             )
+
+    @classmethod
+    async def find(cls, id: UUID, *, by: Actor) -> "Channel":
+        """A channel that the actor sees; raises NotFound."""
+        found = await cls.visible_to(by).get_or_none(id=id)
+        if found is None:
+            raise NotFound("channel", path="input.channelId")
+        return found
+
+    @classmethod
+    async def set_bot(cls, id: UUID, *, by: Actor, is_on: bool) -> None:
+        """Let the bot answer first, or not, in conversations opened from now on."""
+        by.require(Right.CONFIGURE)
+        async with tx():
+            channel = await cls.fetch_one(
+                "id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True
+            )
+            if channel is None:
+                raise NotFound("channel", path="input.channelId")
+            if channel.bot_is_on is is_on:
+                return
+            channel.bot_is_on = is_on
+            await channel.save(update_fields=["bot_is_on"])
+            event.record(event.Kind.CHANNEL_BOT_SET, by=by, channel_id=id, is_on=is_on)
 
     def target(self, line: Line) -> Target:
         if line is Line.SALES:

@@ -72,6 +72,7 @@ class Closure(Record):
     agent_id: UUID | None
     team = reference("models.Team", null=True)
     team_id: UUID | None
+    is_sticky = fields.BooleanField(default=True)
     cause = fields.CharEnumField(Cause, max_length=16)
     closed_by_id: UUID | None = fields.UUIDField(null=True)
     reason = reference("models.ClosingReason", null=True)

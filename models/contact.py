@@ -10,7 +10,8 @@ from tortoise.queryset import QuerySet
 from models import event
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, Record, reference, require_length, require_name
-from models.database import Transaction
+from models.database import Row, Transaction, fetchval, tx
+from models.errors import BadUserInput, NotFound, TargetInactive
 from models.team import Team
 
 EXTERNAL_ID_LENGTH_MAX = 200
@@ -24,6 +25,11 @@ class Contact(Record):
     name = fields.CharField(max_length=NAME_LENGTH_MAX)
     phone = fields.CharField(max_length=PHONE_LENGTH_MAX, null=True)
     email = fields.CharField(max_length=EMAIL_LENGTH_MAX, null=True)
+    # The explicit owner: an agent or a team, never both.
+    owner_agent = reference("models.Agent", null=True)
+    owner_agent_id: UUID | None
+    owner_team = reference("models.Team", null=True)
+    owner_team_id: UUID | None
 
     class Meta:
         table = "contacts"
@@ -49,6 +55,79 @@ class Contact(Record):
 def _literal(id: UUID) -> str:
     # Tortoise's raw expressions take no parameters; a UUID object can only spell itself.
     return f"'{UUID(str(id))}'"
+
+
+async def set_owner(
+    id: UUID, *, by: Actor, agent_id: UUID | None = None, team_id: UUID | None = None
+) -> None:
+    """Make an active agent or an active team the owner of a contact, or nobody.
+
+    It moves no conversation; those that are open are told. Raises NotFound, TargetInactive,
+    BadUserInput, Forbidden.
+    """
+    by.require(Right.SET_OWNERS)
+    if agent_id is not None and team_id is not None:
+        raise BadUserInput("A contact has one owner: an agent, or a team.")
+    async with tx() as transaction:
+        owned = await transaction.fetchrow(
+            """
+            SELECT owner_agent_id, owner_team_id FROM contacts
+            WHERE id = $1 AND workspace_id = $2 FOR NO KEY UPDATE
+            """,
+            id,
+            by.workspace_id,
+        )
+        if owned is None:
+            raise NotFound("contact", path="input.contactId")
+        await _require_owner(agent_id, team_id, by=by)
+        if (owned["owner_agent_id"], owned["owner_team_id"]) == (agent_id, team_id):
+            return
+        await transaction.execute(
+            "UPDATE contacts SET owner_agent_id = $2, owner_team_id = $3 WHERE id = $1",
+            id,
+            agent_id,
+            team_id,
+        )
+        await _tell_open_conversations(transaction, id, owned, by, agent_id, team_id)
+
+
+async def _require_owner(agent_id: UUID | None, team_id: UUID | None, *, by: Actor) -> None:
+    table, owner = ("agents", agent_id) if agent_id else ("teams", team_id)
+    if owner is None:
+        return
+    is_active = await fetchval(
+        f"SELECT is_active FROM {table} WHERE id = $1 AND workspace_id = $2",  # noqa: S608 - above
+        owner,
+        by.workspace_id,
+    )
+    if is_active is None:
+        raise NotFound(table.removesuffix("s"), path="input.owner")
+    if not is_active:
+        raise TargetInactive
+
+
+async def _tell_open_conversations(
+    transaction: Transaction,
+    id: UUID,
+    before: Row,
+    by: Actor,
+    agent_id: UUID | None,
+    team_id: UUID | None,
+) -> None:
+    """One event for each open conversation, or one for the contact when there is none."""
+    opened = await transaction.fetch(
+        "SELECT id FROM conversations WHERE contact_id = $1 AND status <> 'CLOSED' ORDER BY id", id
+    )
+    for conversation_id in [row["id"] for row in opened] or [None]:
+        event.record(
+            event.Kind.CONTACT_OWNER_SET,
+            by=by,
+            contact_id=id,
+            conversation_id=conversation_id,
+            # Not among the ids of who holds it: an owner holds nothing by being one.
+            from_owner=before["owner_agent_id"] or before["owner_team_id"],
+            to_owner=agent_id or team_id,
+        )
 
 
 class ContactIdentity(Record):

@@ -6,7 +6,6 @@ agents; event numbering. What was read before a lock is checked again after it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -36,6 +35,7 @@ from models.errors import (
     ConversationNotAssigned,
     ConversationNotClosed,
     ConversationNotQueued,
+    ConversationNotWithBot,
     Forbidden,
     NotFound,
     TargetUnavailable,
@@ -43,6 +43,7 @@ from models.errors import (
 )
 from models.message import Direction
 from models.team import Team
+from models.visibility import VISIBLE, Visibility
 from models.workspace import Workspace
 
 
@@ -54,32 +55,6 @@ class Status(StrEnum):
     ASSIGNED = "ASSIGNED"
     SNOOZED = "SNOOZED"
     CLOSED = "CLOSED"
-
-
-@dataclass(frozen=True, slots=True)
-class Visibility:
-    """Which conversations an actor sees; the one place that says so."""
-
-    workspace_id: UUID
-    everything: bool
-    agent_id: UUID | None
-    team_ids: list[UUID]
-
-    @classmethod
-    async def of(cls, actor: Actor) -> "Visibility":
-        if actor.may(Right.SEE_ALL) or actor.agent_id is None:
-            return cls(actor.workspace_id, actor.may(Right.SEE_ALL), None, [])
-        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
-        return cls(actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=teams)
-
-    @property
-    def arguments(self) -> tuple[object, ...]:
-        """What the condition `VISIBLE` takes first."""
-        return (self.workspace_id, self.everything, self.agent_id, self.team_ids)
-
-
-VISIBLE = """workspace_id = $1
-    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[]))"""
 
 
 class Conversation(Record):
@@ -96,6 +71,10 @@ class Conversation(Record):
     assignee = reference("models.Agent", null=True)
     assignee_id: UUID | None
     # Survives transfer, unassignment and time-outs: nobody loses its place by being moved.
+    # Waits for its contact's owner, who is away; others may pick it, nobody is given it.
+    reserved_for = reference("models.Agent", null=True)
+    reserved_for_id: UUID | None
+    reserved_until: datetime | None = fields.DatetimeField(null=True)
     queued_at: datetime | None = fields.DatetimeField(null=True)
     decision: dict[str, Any] | None = fields.JSONField(null=True)
     last_message_id: UUID | None = fields.UUIDField(null=True)
@@ -259,6 +238,7 @@ class Conversation(Record):
                 conversation_id=self.id,
                 agent_id=self.assignee_id,
                 team_id=self.team_id,
+                is_sticky=not await self._is_let_go(),
                 cause=Cause.AGENT if person else Cause.INTEGRATION,
                 closed_by_id=person or by.id,
                 reason_id=reason_id,
@@ -276,6 +256,23 @@ class Conversation(Record):
             placement.freed(transaction, self)
         return closure
 
+    async def pause_bot(self, *, by: Actor) -> None:
+        """Take the conversation from the bot; raises ConversationNotWithBot, Forbidden."""
+        if by.agent_id is None:
+            raise Forbidden("take over from the bot: only a person can")
+        if self.status is not Status.BOT:
+            raise ConversationNotWithBot(status=self.status)
+        agent = await Agent.locked(by.agent_id, by=by)
+        paused = placement.Move(Rule.BOT_PAUSED, event.Kind.BOT_PAUSED)
+        await placement.hold(self, agent.id, paused, by=by)
+
+    async def resume_bot(self, *, by: Actor) -> None:
+        """Let the bot go on and give the conversation up; raises ConversationNotAssigned."""
+        await self._require_workable(by)
+        if self.status is not Status.ASSIGNED:
+            raise ConversationNotAssigned(status=self.status)
+        await placement.give_to_bot(self, await self._queue(), by=by)
+
     @classmethod
     async def reopen(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
         """Open a closed conversation again, for who held it if active, else in its queue.
@@ -283,16 +280,7 @@ class Conversation(Record):
         Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed.
         """
         async with tx() as transaction:
-            # Contacts come before conversations, and a burst of messages waits here with us.
-            await transaction.execute(
-                """
-                SELECT FROM contacts WHERE id = (
-                    SELECT contact_id FROM conversations WHERE id = $1 AND workspace_id = $2)
-                FOR NO KEY UPDATE
-                """,
-                id,
-                by.workspace_id,
-            )
+            await cls.lock_contact(transaction, id, by=by)
             found = await cls.locked(id, by=by, expected_version=expected_version)
             await found._reopen(transaction, by=by)
 
@@ -304,6 +292,30 @@ class Conversation(Record):
         other = await type(self).open_one(self.contact_id, self.channel_id)
         if other is not None:
             raise ConversationAlreadyOpen(conversation_id=other)
+        await self.open_again(transaction)
+        reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
+        holder = last.agent_id if last else None
+        if holder and await Agent.exists(id=holder, is_active=True):
+            await Agent.locked(holder, by=Actor.system(self.workspace_id))
+            await placement.hold(self, holder, reopened, by=by)
+        else:
+            await placement.enqueue(self, await self._queue(), reopened, by=by)
+
+    @classmethod
+    async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> None:
+        """Contacts come before conversations; a burst of messages waits here with us."""
+        await transaction.execute(
+            """
+            SELECT FROM contacts WHERE id = (
+                SELECT contact_id FROM conversations WHERE id = $1 AND workspace_id = $2)
+            FOR NO KEY UPDATE
+            """,
+            id,
+            by.workspace_id,
+        )
+
+    async def open_again(self, transaction: Transaction) -> None:
+        """Let a locked, closed conversation wait in its queue; the caller places it at once."""
         await transaction.execute(
             """
             UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
@@ -314,13 +326,6 @@ class Conversation(Record):
             await self._queue(),
         )
         await self.refresh_from_db()
-        reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
-        holder = last.agent_id if last else None
-        if holder and await Agent.exists(id=holder, is_active=True):
-            await Agent.locked(holder, by=Actor.system(self.workspace_id))
-            await placement.hold(self, holder, reopened, by=by)
-        else:
-            await placement.enqueue(self, await self._queue(), reopened, by=by)
 
     # -- Predicates and parts
 
@@ -376,6 +381,12 @@ class Conversation(Record):
         if verdict and not (await Workspace.get(id=self.workspace_id)).transfers_to_unavailable:
             raise TargetUnavailable(verdict=verdict)
 
+    async def _is_let_go(self) -> bool:
+        """Whether its team lets its agents go with every closing."""
+        return bool(
+            await fetchval("SELECT unassign_on_close FROM teams WHERE id = $1", self.team_id)
+        )
+
     async def _require_line(self, line: Line) -> None:
         channel = await Channel.get(id=self.channel_id)
         require_line(channel.kind, line)
@@ -385,8 +396,10 @@ class Conversation(Record):
         if self.team_id is not None:
             return self.team_id
         channel = await Channel.get(id=self.channel_id)
-        target = channel.target(self.line)
-        return target.team_id or await Team.todos_id(self.workspace_id, self.line)
+        target_id = channel.target(self.line).team_id
+        if target_id is not None and await Team.exists(id=target_id, is_active=True):
+            return target_id
+        return await Team.todos_id(self.workspace_id, self.line)
 
     async def _hand_to(self, agent_id: UUID, move: placement.Move, *, by: Actor) -> None:
         self._require_open()

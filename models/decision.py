@@ -33,6 +33,10 @@ class Availability(StrEnum):
 class Rule(StrEnum):
     """Which rule chose the place of a conversation."""
 
+    OWNER = "OWNER"
+    STICKY = "STICKY"
+    BOT = "BOT"
+    HANDED_OFF = "HANDED_OFF"
     CHANNEL_TARGET = "CHANNEL_TARGET"
     TODOS = "TODOS"
     PICKED = "PICKED"
@@ -40,6 +44,7 @@ class Rule(StrEnum):
     TRANSFERRED = "TRANSFERRED"
     UNASSIGNED = "UNASSIGNED"
     REOPENED = "REOPENED"
+    BOT_PAUSED = "BOT_PAUSED"
 
 
 class Outcome(StrEnum):
@@ -48,6 +53,8 @@ class Outcome(StrEnum):
     ASSIGNED = "ASSIGNED"
     WAITING_FOR_PICK = "WAITING_FOR_PICK"
     NOBODY_ELIGIBLE = "NOBODY_ELIGIBLE"
+    RESERVED = "RESERVED"
+    WITH_BOT = "WITH_BOT"
 
 
 class Verdict(StrEnum):
@@ -214,10 +221,14 @@ def with_assignment(
     )
 
 
-def stored(decision: Decision) -> dict[str, Any]:
-    """The decision as it is kept with an assignment or a waiting conversation."""
+def stored(decision: Decision, routed: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The decision as it is kept with an assignment or a waiting conversation.
+
+    `routed` is what the precedence went by before it came to this queue.
+    """
     facts = decision.facts
     return {
+        "routed": routed,
         "rule": facts.rule,
         "outcome": decision.outcome,
         "distribution": facts.distribution,
@@ -244,10 +255,18 @@ def stored(decision: Decision) -> dict[str, Any]:
     }
 
 
-def by_hand(rule: Rule, winner_id: UUID | None) -> dict[str, Any]:
-    """The stored form of a choice that somebody made, not the distribution."""
+def by_hand(
+    rule: Rule, winner_id: UUID | None, routed: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The stored form of a choice that the distribution did not make."""
     outcome = Outcome.ASSIGNED if winner_id else Outcome.WAITING_FOR_PICK
-    return {"rule": rule, "outcome": outcome, "winner": winner_id, "candidates": []}
+    return {
+        "rule": rule,
+        "outcome": outcome,
+        "winner": winner_id,
+        "candidates": [],
+        "routed": routed,
+    }
 
 
 def recall(stored: dict[str, Any]) -> Facts:

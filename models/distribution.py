@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from models import assignment, decision, event
+import orjson
+
+from models import assignment, decision, event, reservation
 from models.access import Actor
 from models.database import Row, Transaction, encode
 from models.decision import Availability, Candidate, Decision, Distribution, Facts, Outcome, Rule
@@ -59,20 +61,21 @@ async def _lock_waiting(
 ) -> list[Row]:
     """The heads of the automatic queues, and what enters any; pickers keep theirs unlocked."""
     return await transaction.fetch(
-        """
+        f"""
         WITH head AS (
             (SELECT c.id FROM conversations c JOIN teams t ON t.id = c.team_id
-             WHERE c.team_id = ANY($2) AND c.status = 'QUEUED'
+             WHERE c.team_id = ANY($2) AND c.status = 'QUEUED' AND NOT {reservation.IN_FORCE}
              ORDER BY t.priority DESC, c.queued_at, c.id LIMIT $4)
             UNION SELECT unnest($3::uuid[])
         )
         SELECT c.id, c.workspace_id, c.team_id, c.queued_at, c.contact_id, c.channel_id,
                coalesce(c.decision ->> 'rule', 'CHANNEL_TARGET') AS rule,
-               c.decision ->> 'outcome' AS outcome
+               c.decision ->> 'outcome' AS outcome, c.decision -> 'routed' AS routed
         FROM conversations c
         WHERE c.id IN (SELECT id FROM head) AND c.status = 'QUEUED' AND c.team_id = ANY($1)
+          AND NOT {reservation.IN_FORCE}
         ORDER BY c.id FOR NO KEY UPDATE
-        """,
+        """,  # noqa: S608 - a constant
         list(teams),
         [team_id for team_id, team in teams.items() if team["distribution"] != Distribution.MANUAL],
         list(entering),
@@ -205,7 +208,7 @@ class _Round:
                 agent_id=made.winner.agent_id,
                 team_id=team_id,
                 rule=facts.rule,
-                decision=decision.stored(made),
+                decision=decision.stored(made, _routed(row)),
                 at=at,
             )
         )
@@ -257,12 +260,18 @@ async def _keep_decisions(transaction: Transaction, waiting: list[tuple[Row, Dec
         FROM unnest($1::uuid[], $2::text[]) AS g(id, decision) WHERE c.id = g.id
         """,
         [row["id"] for row, _ in waiting],
-        [encode(_kept(made)) for _, made in waiting],
+        [encode(_kept(row, made)) for row, made in waiting],
     )
 
 
-def _kept(made: Decision) -> dict[str, Any]:
+def _kept(row: Row, made: Decision) -> dict[str, Any]:
     """A queue that agents pick from needs no verdicts: its members are free to pick."""
     if made.outcome is Outcome.WAITING_FOR_PICK:
-        return decision.by_hand(made.facts.rule, None)
-    return decision.stored(made)
+        return decision.by_hand(made.facts.rule, None, _routed(row))
+    return decision.stored(made, _routed(row))
+
+
+def _routed(row: Row) -> dict[str, Any] | None:
+    """What the precedence went by before the conversation came to this queue."""
+    routed: dict[str, Any] | None = orjson.loads(row["routed"]) if row["routed"] else None
+    return routed

@@ -15,9 +15,10 @@
         ├── ChannelNotConnected  LineNotSupported  TargetNotAllowed  TargetInactive
         │   TeamHasChannel
         ├── TeamCycle  TeamTooDeep  PriorityOutOfRange  TeamInactive  AlreadyMember  NotMember
-        ├── AgentInactive  EmailTaken  CapacityOutOfRange
+        ├── WindowOutOfRange  AgentInactive  EmailTaken  CapacityOutOfRange
         ├── ConversationAlreadyOpen  ConversationClosed  ConversationNotClosed
         │   ConversationChanged  ConversationNotQueued  ConversationNotAssigned
+        │   ConversationNotWithBot
         ├── AgentAtCapacity  TeamDistributesAutomatically  TargetUnavailable
         │   AlreadyAssigned
         └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
@@ -200,6 +201,15 @@ class NotMember(RuleViolation):
         super().__init__("The agent is not a member of this team.")
 
 
+class WindowOutOfRange(RuleViolation):
+    """A reassignment window is whole hours, up to 90 days."""
+
+    def __init__(self, *, hours_max: int) -> None:
+        super().__init__(
+            f"A window is 1 to {hours_max} hours.", path="input.reassignmentWindowHours"
+        )
+
+
 class AgentInactive(RuleViolation):
     """The agent's account is not active."""
 
@@ -264,6 +274,13 @@ class ConversationNotQueued(RuleViolation):
         super().__init__(
             "The conversation is not waiting in a queue.", holderId=holder_id, status=status
         )
+
+
+class ConversationNotWithBot(RuleViolation):
+    """Only what the bot has can be handed off or taken from it."""
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__("The conversation is not with the bot.", status=status)
 
 
 class ConversationNotAssigned(RuleViolation):

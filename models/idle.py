@@ -46,9 +46,11 @@ async def _close(transaction: Transaction, due: list[Row]) -> None:
     await transaction.execute(
         """
         INSERT INTO closures
-            (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at)
-        SELECT gen_random_uuid(), * , $5, $6
+            (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at, is_sticky)
+        SELECT gen_random_uuid(), c.*, $5, $6, NOT coalesce(t.unassign_on_close, false)
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
+            AS c(workspace_id, conversation_id, agent_id, team_id)
+        LEFT JOIN teams t ON t.id = c.team_id
         """,
         [row["workspace_id"] for row in due],
         [row["id"] for row in due],

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from models import reservation
+
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
@@ -187,9 +189,31 @@ LAST_MESSAGE_BELONGS = Invariant(
       AND (m.conversation_id IS DISTINCT FROM c.id OR m.direction = 'NOTE')
     """,
 )
+RESERVED_WHILE_WAITING = Invariant(
+    "Only what waits is reserved, for an agent of its workspace",
+    """
+    SELECT format('conversation %s is %s and reserved for %s until %s',
+                  c.id, c.status, c.reserved_for_id, c.reserved_until)
+    FROM conversations c
+    WHERE (c.reserved_for_id IS NOT NULL AND (c.status <> 'QUEUED' OR NOT EXISTS (
+              SELECT FROM agents a
+              WHERE a.id = c.reserved_for_id AND a.workspace_id = c.workspace_id)))
+       OR (c.reserved_until IS NOT NULL AND c.reserved_for_id IS NULL)
+    """,
+)
+BOT_HOLDS_ALONE = Invariant(
+    "What the bot has is in nobody's load",
+    """
+    SELECT format('conversation %s is with the bot and held by %s', c.id,
+                  coalesce(c.assignee_id, a.agent_id))
+    FROM conversations c
+    LEFT JOIN assignments a ON a.conversation_id = c.id AND a.ended_at IS NULL
+    WHERE c.status = 'BOT' AND (c.assignee_id IS NOT NULL OR a.id IS NOT NULL)
+    """,
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible member has room",
-    """
+    f"""
     WITH member AS (
         SELECT team_id, agent_id FROM memberships
         UNION ALL
@@ -199,12 +223,13 @@ NO_IDLE_CAPACITY = Invariant(
     SELECT format('team %s has somebody waiting and agent %s free', t.id, a.id)
     FROM teams t JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
     WHERE t.is_active AND t.distribution <> 'MANUAL'
-      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED')
+      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+                  AND NOT {reservation.IN_FORCE})
       AND a.is_active AND a.accepts_new AND a.load < least(a.capacity, t.max_open)
       AND (NOT t.online_only OR (a.availability = 'ONLINE' AND EXISTS (
               SELECT FROM presence_leases l
               WHERE l.agent_id = a.id AND l.expires_at > relevo_now())))
-    """,
+    """,  # noqa: S608 - a constant
 )
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,
@@ -225,4 +250,6 @@ ALWAYS = (
     GROUPS_FORM_TREES,
     MESSAGES_BELONG,
     LAST_MESSAGE_BELONGS,
+    RESERVED_WHILE_WAITING,
+    BOT_HOLDS_ALONE,
 )

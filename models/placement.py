@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from models import assignment, decision, event, queue
 from models.access import Actor
 from models.assignment import Ending, Hold
-from models.database import Transaction, tx
-from models.decision import Rule
+from models.database import Transaction, encode, tx
+from models.decision import Outcome, Rule
 
 if TYPE_CHECKING:
     from models.conversation import Conversation
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 class Move:
     """Why a conversation moves, and what the log calls it.
 
-    `entering` ones were in no queue before, whatever their row says inside the transaction.
+    `entering` ones were in no queue before, whatever their row says inside the transaction; what
+    goes `directly` to an agent leaves its team, and perhaps its line; `routed` is what the
+    precedence went by, where it decided.
     """
 
     rule: Rule
     kind: event.Kind
     entering: bool = False
+    directly: bool = False
+    routed: dict[str, Any] | None = None
 
     @property
     def ending(self) -> Ending:
@@ -39,13 +43,20 @@ async def hold(conversation: "Conversation", agent_id: UUID, move: Move, *, by: 
     async with tx() as transaction:
         if conversation.assignee_id is not None:
             await assignment.end(transaction, [conversation.id], move.ending)
+        team_id = None if move.directly else conversation.team_id
+        if move.directly:
+            await transaction.execute(
+                "UPDATE conversations SET team_id = NULL, line = $2 WHERE id = $1",
+                conversation.id,
+                conversation.line.value,
+            )
         begun = Hold(
             workspace_id=conversation.workspace_id,
             conversation_id=conversation.id,
             agent_id=agent_id,
-            team_id=conversation.team_id,
+            team_id=team_id,
             rule=move.rule,
-            decision=decision.by_hand(move.rule, agent_id),
+            decision=decision.by_hand(move.rule, agent_id, move.routed),
             at=await transaction.fetchval("SELECT relevo_now()"),
         )
         await assignment.begin(transaction, [begun])
@@ -55,6 +66,7 @@ async def hold(conversation: "Conversation", agent_id: UUID, move: Move, *, by: 
             from_queue_id=None if move.entering else conversation.queue_id,
             to_queue_id=None,
             to_agent_id=agent_id,
+            to_team_id=team_id,
             rule=move.rule,
             assignment=begun.id,
         )
@@ -70,13 +82,14 @@ async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by
             UPDATE conversations
             SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
                 decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
+                reserved_for_id = NULL, reserved_until = NULL,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
             conversation.id,
             team_id,
             conversation.line.value,
-            f'{{"rule": "{move.rule}"}}',
+            encode(decision.by_hand(move.rule, None, move.routed)),
         )
         conversation.record(
             move.kind,
@@ -91,6 +104,46 @@ async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by
         queue.follow(transaction, teams=[team_id])
 
 
+async def reserve(
+    conversation: "Conversation", owner_id: UUID | None, until: datetime | None
+) -> None:
+    """Keep a conversation that was just put into a queue for its contact's owner."""
+    if owner_id is None:
+        return
+    async with tx() as transaction:
+        await transaction.execute(
+            """
+            UPDATE conversations SET reserved_for_id = $2, reserved_until = $3,
+                   decision = jsonb_set(decision, '{outcome}', to_jsonb($4::text))
+            WHERE id = $1
+            """,
+            conversation.id,
+            owner_id,
+            until,
+            Outcome.RESERVED.value,
+        )
+        queue.follow(transaction, returned=[owner_id])
+
+
+async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor) -> None:
+    """Take a locked conversation from its agent and let the bot go on, seen by those of a team."""
+    async with tx() as transaction:
+        await assignment.end(transaction, [conversation.id], Ending.UNASSIGNED)
+        await transaction.execute(
+            """
+            UPDATE conversations
+            SET status = 'BOT', assignee_id = NULL, team_id = $3, decision = $2::text::jsonb,
+                last_activity_at = relevo_now(), version = version + 1
+            WHERE id = $1
+            """,
+            conversation.id,
+            encode({"rule": Rule.BOT, "outcome": Outcome.WITH_BOT, "candidates": []}),
+            team_id,
+        )
+        conversation.record(event.Kind.BOT_RESUMED, by=by, to_agent_id=None, to_team_id=team_id)
+        freed(transaction, conversation)
+
+
 async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
     """Close locked conversations, set-based: status, queues, assignments and loads."""
     closed_at: datetime = await transaction.fetchval(
@@ -98,6 +151,7 @@ async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
         WITH t AS MATERIALIZED (SELECT relevo_now() AS now)
         UPDATE conversations c
         SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
+            reserved_for_id = NULL, reserved_until = NULL,
             closed_at = t.now, last_activity_at = t.now, version = version + 1
         FROM t WHERE c.id = ANY($1) RETURNING c.closed_at
         """,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
-from models import distribution
+from models import distribution, reservation
 from models.database import Transaction, fetch, retrying, tx
 
 BATCHES_MAX = 1_000
@@ -25,9 +25,14 @@ class Freed:
 
     teams: set[UUID] = field(default_factory=set)
     agents: set[UUID] = field(default_factory=set)
+    returned: set[UUID] = field(default_factory=set)
 
     async def __call__(self) -> None:
-        """A few batches at once; a long rest goes to whoever takes over, if somebody does."""
+        """A few batches at once; a long rest goes to whoever takes over, if somebody does.
+
+        Owners who came back get what waits for them first: it is theirs already.
+        """
+        await reservation.honour(self.returned)
         pending = await _waiting_queues(list(self.teams), list(self.agents))
         batches_max = BATCHES_MAX if _take_over is None else BATCHES_BEFORE_HANDING_OVER
         _, rest = await _drain(pending, batches_max)
@@ -45,12 +50,20 @@ def hand_over_to(worker: Callable[[list[UUID]], Awaitable[None]] | None) -> None
 
 
 def follow(
-    transaction: Transaction, *, teams: Iterable[UUID] = (), agents: Iterable[UUID] = ()
+    transaction: Transaction,
+    *,
+    teams: Iterable[UUID] = (),
+    agents: Iterable[UUID] = (),
+    returned: Iterable[UUID] = (),
 ) -> None:
-    """After the commit, drain these teams' queues and every queue these agents draw from."""
+    """After the commit, drain these teams' queues and every queue these agents draw from.
+
+    Owners who may have `returned` get what is reserved for them.
+    """
     freed = transaction.followers.setdefault("queue.drain", Freed())
     freed.teams.update(teams)
     freed.agents.update(agents)
+    freed.returned.update(returned)
 
 
 async def drain(*, teams: Iterable[UUID] = (), agents: Iterable[UUID] = ()) -> int:
@@ -81,32 +94,35 @@ async def drain_all(limit: int) -> int:
     Some of them, in any order, when there are more than `limit`: none starves.
     """
     rows = await fetch(
-        """
+        f"""
         SELECT t.workspace_id, t.id FROM teams t
         WHERE t.is_active AND t.distribution <> 'MANUAL' AND EXISTS (
-            SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED')
+            SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+              AND NOT {reservation.IN_FORCE})
         ORDER BY random() LIMIT $1
-        """,
+        """,  # noqa: S608 - a constant
         limit,
     )
     by_workspace: dict[UUID, list[UUID]] = {}
     for row in rows:
         by_workspace.setdefault(row["workspace_id"], []).append(row["id"])
-    return sum([await drain(teams=teams) for teams in by_workspace.values()])
+    honoured = await reservation.honour(await reservation.owners_who_are_back(limit))
+    return honoured + sum([await drain(teams=teams) for teams in by_workspace.values()])
 
 
 async def _waiting_queues(teams: list[UUID], agents: list[UUID]) -> list[UUID]:
     rows = await fetch(
-        """
+        f"""
         SELECT t.id FROM teams t
         WHERE t.is_active AND t.distribution <> 'MANUAL'
-          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED')
+          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+                      AND NOT {reservation.IN_FORCE})
           AND (t.id = ANY($1)
                OR EXISTS (SELECT FROM memberships m
                           WHERE m.team_id = t.id AND m.agent_id = ANY($2))
                OR (t.is_todos AND t.workspace_id IN (
                        SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
-        """,
+        """,  # noqa: S608 - a constant
         teams,
         agents,
     )

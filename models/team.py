@@ -12,18 +12,26 @@ from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference, re
 from models.database import fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import (
-    AgentInactive,
-    AlreadyMember,
+    BadUserInput,
     NotFound,
-    NotMember,
     PriorityOutOfRange,
     TargetNotAllowed,
     TeamInactive,
     TeamTooDeep,
+    WindowOutOfRange,
 )
 
 TREE_DEPTH_MAX = 10
 PRIORITY_MAX = 10
+WINDOW_HOURS_MIN = 1
+WINDOW_HOURS_MAX = 90 * 24
+WINDOW_FOR_EVER = 0
+
+
+def require_window(hours: int | None, *, least: int) -> None:
+    """Raise WindowOutOfRange unless a reassignment window may be this long."""
+    if hours is not None and not least <= hours <= WINDOW_HOURS_MAX:
+        raise WindowOutOfRange(hours_max=WINDOW_HOURS_MAX)
 
 
 class Team(Record):
@@ -40,6 +48,9 @@ class Team(Record):
     online_only = fields.BooleanField(default=True)
     max_open = fields.IntField(null=True)
     idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
+    # Empty is the workspace's; 0 is for ever, which a team can want where the workspace does not.
+    reassignment_window_hours = fields.IntField(null=True)
+    unassign_on_close = fields.BooleanField(default=False)
     # The position, in the order of members, of whoever round robin served last.
     round_robin_position = fields.IntField(default=0)
 
@@ -82,21 +93,28 @@ class Team(Record):
 
     @classmethod
     async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
-        """Change distribution, onlineOnly, maxOpen, priority or idle period.
+        """Change name, distribution, onlineOnly, maxOpen, priority, idle period or window.
 
         A team that becomes automatic, or more generous, gives out at once what waits. Raises
         PriorityOutOfRange, NotFound, TeamInactive.
         """
         by.require(Right.CONFIGURE)
+        require_name(changes.get("name", "unchanged"))
+        require_window(changes.get("reassignment_window_hours"), least=WINDOW_FOR_EVER)
+        if (changes.get("max_open") or 1) < 1:
+            raise BadUserInput("maxOpen is 1 or more, or none.", path="input.maxOpen")
         async with tx() as transaction:
             team = await cls.locked(id, by=by)
             changed = {name: to for name, to in changes.items() if to != getattr(team, name)}
             priority = changed.get("priority", 0)
             if not 0 <= priority <= PRIORITY_MAX or (team.line is Line.SALES and priority):
                 raise PriorityOutOfRange
+            if team.is_todos and "name" in changed:
+                raise TargetNotAllowed("Todos keeps its name.")
             if not changed:
                 return
             await team.update_from_dict(changed).save(update_fields=list(changed))
+            changed.pop("name", None)
             event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **changed)
             queue.follow(transaction, teams=[id])
 
@@ -173,6 +191,14 @@ class Team(Record):
         return depth
 
     @classmethod
+    async def find(cls, id: UUID, *, by: Actor) -> "Team":
+        """A team that the actor sees; raises NotFound."""
+        found = await cls.visible_to(by).get_or_none(id=id)
+        if found is None:
+            raise NotFound("team", path="input.teamId")
+        return found
+
+    @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "Team":
         """A team and its queue, locked for the rest of the transaction; raises NotFound,
         TeamInactive.
@@ -188,58 +214,3 @@ class Team(Record):
     @property
     def distributes(self) -> bool:
         return self.distribution is not Distribution.MANUAL
-
-
-class Membership(Record):
-    """An agent's place in the order of a team's members."""
-
-    team = reference("models.Team")
-    team_id: UUID
-    agent = reference("models.Agent")
-    agent_id: UUID
-    position = fields.IntField()
-
-    class Meta:
-        table = "memberships"
-
-    @classmethod
-    async def add(cls, *, by: Actor, team: Team, agent_id: UUID) -> "Membership":
-        """Append an agent to a team's order; raises AlreadyMember, AgentInactive, NotFound."""
-        by.require(Right.CONFIGURE)
-        async with tx() as transaction:
-            # The team's lock keeps the positions apart when two agents join at once.
-            await transaction.execute("SELECT FROM teams WHERE id = $1 FOR NO KEY UPDATE", team.id)
-            active = await transaction.fetchval(
-                "SELECT is_active FROM agents WHERE id = $1 AND workspace_id = $2",
-                agent_id,
-                by.workspace_id,
-            )
-            if active is None:
-                raise NotFound("agent", path="input.agentId")
-            if not active:
-                raise AgentInactive(agent_id=agent_id)
-            if await cls.exists(team_id=team.id, agent_id=agent_id):
-                raise AlreadyMember
-            last = await transaction.fetchval(
-                "SELECT coalesce(max(position), 0) FROM memberships WHERE team_id = $1", team.id
-            )
-            membership = await cls.create(
-                workspace_id=by.workspace_id,
-                team_id=team.id,
-                agent_id=agent_id,
-                position=last + 1,
-            )
-            event.record(event.Kind.MEMBER_ADDED, by=by, to_team_id=team.id, to_agent_id=agent_id)
-            queue.follow(transaction, teams=[team.id])
-        return membership
-
-    @classmethod
-    async def remove(cls, *, by: Actor, team: Team, agent_id: UUID) -> None:
-        """Take an agent out of a team; the conversations it holds stay with it."""
-        by.require(Right.CONFIGURE)
-        async with tx():
-            if not await cls.filter(team_id=team.id, agent_id=agent_id).delete():
-                raise NotMember
-            event.record(
-                event.Kind.MEMBER_REMOVED, by=by, from_team_id=team.id, from_agent_id=agent_id
-            )

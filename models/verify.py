@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-from models import decision, invariant
-from models.database import Transaction, snapshot
+from models import decision, invariant, precedence
+from models.database import Row, Transaction, snapshot
 from models.invariant import Invariant
+from models.precedence import Place
 
 BREACHES_MAX = 20
 DECISIONS_MAX = 10_000
@@ -21,16 +22,23 @@ PAGE_SIZE = 500
 TIMEOUT_SECONDS = 600
 
 DECIDED_AGAIN = "A stored decision comes to its winner when it is made again"
+ROUTED_AGAIN = "A stored decision comes to its place when its facts are routed again"
 WITHIN_LIMIT = "Nobody was given a conversation automatically beyond its limit"
 
-# Only decisions of a distribution have candidates; a choice by hand is nobody's to recompute.
+# Only decisions of a distribution have candidates, and only those of the precedence were routed; a
+# choice by hand is nobody's to recompute.
+_RECOMPUTABLE = """(decision -> 'candidates' <> '[]'
+    OR jsonb_typeof(decision -> 'routed') = 'object')"""
 _DECISIONS = f"""
     DECLARE decisions NO SCROLL CURSOR FOR
-    (SELECT 'assignment ' || id AS what, decision, agent_id::text AS winner FROM assignments
-     WHERE decision -> 'candidates' <> '[]' ORDER BY started_at DESC LIMIT {DECISIONS_MAX})
+    (SELECT 'assignment ' || id AS what, decision, agent_id, team_id, conversation_id,
+            'ASSIGNED' AS status, NULL::uuid AS reserved_for_id, NULL::timestamptz AS reserved_until
+     FROM assignments WHERE {_RECOMPUTABLE} ORDER BY started_at DESC LIMIT {DECISIONS_MAX})
     UNION ALL
-    (SELECT 'conversation ' || id, decision, NULL FROM conversations
-     WHERE status = 'QUEUED' AND decision -> 'candidates' <> '[]' LIMIT {DECISIONS_MAX})
+    (SELECT 'conversation ' || id, decision, NULL, team_id, id,
+            status, reserved_for_id, reserved_until
+     FROM conversations WHERE status IN ('BOT', 'QUEUED') AND {_RECOMPUTABLE}
+     LIMIT {DECISIONS_MAX})
 """  # noqa: S608 - constants
 
 
@@ -81,12 +89,55 @@ async def _decisions(transaction: Transaction) -> AsyncIterator[Violation]:
         if not page:
             return
         for row in page:
-            for promise in _broken(orjson.loads(row["decision"]), row["winner"]):
+            for promise in _broken(row):
                 reported += 1
                 yield Violation(promise, row["what"])
 
 
-def _broken(stored: dict[str, Any], winner: str | None) -> list[str]:
+def _broken(row: Row) -> list[str]:
+    stored = orjson.loads(row["decision"])
+    promises = []
+    if stored.get("routed") and not _is_routed_again(stored, row):
+        promises.append(ROUTED_AGAIN)
+    if stored.get("candidates"):
+        winner = str(row["agent_id"]) if row["agent_id"] else None
+        promises += _broken_by_distribution(stored, winner)
+    return promises
+
+
+def _is_routed_again(stored: dict[str, Any], row: Row) -> bool:
+    """Whether the facts give the rule, the reasons and the place that the row says."""
+    routed = stored["routed"]
+    again = precedence.place(precedence.recall(routed["facts"]))
+    if again.rule != stored["rule"] or list(again.passed) != routed["passed"]:
+        return False
+    if again.reopens not in (None, row["conversation_id"]):
+        return False
+    return _is_held_by(again, stored, row) if row["agent_id"] else _is_waiting_in(again, row)
+
+
+def _is_held_by(again: Place, stored: dict[str, Any], row: Row) -> bool:
+    """By the agent that it goes to; out of the queue, by its owner or whom distribution chose."""
+    if again.is_with_bot or stored["winner"] != str(row["agent_id"]):
+        return False
+    if again.agent_id is not None:
+        return bool(again.agent_id == row["agent_id"])
+    is_chosen = bool(stored["candidates"]) or again.reserved_for == row["agent_id"]
+    return is_chosen and bool(again.team_id == row["team_id"])
+
+
+def _is_waiting_in(again: Place, row: Row) -> bool:
+    expected = Place(
+        again.rule,
+        team_id=row["team_id"],
+        reserved_for=row["reserved_for_id"],
+        reserved_until=row["reserved_until"],
+        passed=again.passed,
+    )
+    return again == expected and again.is_with_bot == (row["status"] == "BOT")
+
+
+def _broken_by_distribution(stored: dict[str, Any], winner: str | None) -> list[str]:
     facts = decision.recall(stored)
     again = orjson.loads(orjson.dumps(decision.stored(decision.decide(facts)), default=str))
     promises = []

@@ -1,13 +1,19 @@
 """One customer company; nothing is ever visible across workspaces."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 from tortoise import fields
 from tortoise.models import Model
 
+from models import event
+from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import tx
-from models.team import Team
+from models.errors import BadUserInput
+from models.team import WINDOW_HOURS_MIN, Team, require_window
+
+OWNER_WAIT_MINUTES_MAX = 7 * 24 * 60
 
 
 class Workspace(Model):
@@ -18,6 +24,11 @@ class Workspace(Model):
     idle_period_days = fields.IntEnumField(IdlePeriod, default=IdlePeriod.NEVER)
     closing_reason_required = fields.BooleanField(default=False)
     transfers_to_unavailable = fields.BooleanField(default=False)
+    owned_skips_bot = fields.BooleanField(default=False)
+    owner_wait_minutes = fields.IntField(null=True)
+    sticky_falls_through = fields.BooleanField(default=False)
+    # Empty is for ever: whoever held a contact's last conversation gets it back however late.
+    reassignment_window_hours = fields.IntField(null=True)
     created_at = fields.DatetimeField(db_default=NOW)
 
     class Meta:
@@ -33,3 +44,27 @@ class Workspace(Model):
             for line in Line:
                 await Team.create(workspace_id=workspace.id, line=line, name="Todos", is_todos=True)
         return workspace
+
+    @classmethod
+    async def change(cls, *, by: Actor, **changes: Any) -> None:
+        """Change settings; those about routing act on conversations opened from now on.
+
+        Raises WindowOutOfRange, BadUserInput, Forbidden.
+        """
+        by.require(Right.CONFIGURE)
+        require_name(changes.get("name", "unchanged"))
+        require_window(changes.get("reassignment_window_hours"), least=WINDOW_HOURS_MIN)
+        wait = changes.get("owner_wait_minutes")
+        if wait is not None and not 1 <= wait <= OWNER_WAIT_MINUTES_MAX:
+            raise BadUserInput(
+                f"An owner is waited for 1 to {OWNER_WAIT_MINUTES_MAX} minutes, or for ever.",
+                path="input.ownerWaitMinutes",
+            )
+        async with tx():
+            workspace = await cls.filter(id=by.workspace_id).select_for_update(no_key=True).get()
+            changed = {name: to for name, to in changes.items() if to != getattr(workspace, name)}
+            if not changed:
+                return
+            await workspace.update_from_dict(changed).save(update_fields=list(changed))
+            changed.pop("name", None)
+            event.record(event.Kind.WORKSPACE_UPDATED, by=by, **changed)

@@ -32,6 +32,7 @@ from resolvers.types import (
     Decision,
     Message,
     Node,
+    Owner,
     Queue,
     Team,
     agent_of,
@@ -107,6 +108,17 @@ class Conversation(Node):
     @strawberry.field(description="Who holds it.")
     async def assignee(self, info: Info) -> Agent | None:
         return await agent_of(info, self.row["assignee_id"])
+
+    @strawberry.field(description="Whom its contact belongs to.")
+    async def owner(self, info: Info) -> Owner | None:
+        contact = await info.context.loaders.contacts.load(self.row["contact_id"])
+        if contact is None or not (contact["owner_agent_id"] or contact["owner_team_id"]):
+            return None
+        return Owner(agent_id=contact["owner_agent_id"], team_id=contact["owner_team_id"])
+
+    @strawberry.field(description="The owner it waits for; null when it waits for nobody.")
+    async def reserved_for(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.row["reserved_for_id"])
 
     @strawberry.field(description="The group or department it belongs to.")
     async def team(self, info: Info) -> Team | None:

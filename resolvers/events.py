@@ -131,6 +131,12 @@ ConversationTransferred = _event(
 )
 ConversationClosed = _event("ConversationClosed", ConversationEvent, "It ended.")
 ConversationReopened = _event("ConversationReopened", ConversationEvent, "It was opened again.")
+ConversationHandedOff = _event(
+    "ConversationHandedOff", ConversationEvent, "The bot gave it to people."
+)
+BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
+BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
+ContactOwnerSet = _event("ContactOwnerSet", ConversationEvent, "Its contact got another owner.")
 MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
 MessageSent = _event("MessageSent", MessageEvent, "The customer was answered.")
 NoteAdded = _event("NoteAdded", MessageEvent, "A private note was added.")
@@ -166,6 +172,10 @@ TYPES: dict[Kind, Any] = {
     Kind.CONVERSATION_TRANSFERRED: ConversationTransferred,
     Kind.CONVERSATION_CLOSED: ConversationClosed,
     Kind.CONVERSATION_REOPENED: ConversationReopened,
+    Kind.CONVERSATION_HANDED_OFF: ConversationHandedOff,
+    Kind.BOT_PAUSED: BotPaused,
+    Kind.BOT_RESUMED: BotResumed,
+    Kind.CONTACT_OWNER_SET: ContactOwnerSet,
     Kind.MESSAGE_RECEIVED: MessageReceived,
     Kind.MESSAGE_SENT: MessageSent,
     Kind.NOTE_ADDED: NoteAdded,

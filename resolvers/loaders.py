@@ -14,9 +14,9 @@ from tortoise.expressions import RawSQL
 
 from models.access import Actor
 from models.contact import Contact
-from models.conversation import VISIBLE, Visibility
 from models.database import fetch
 from models.team import Team
+from models.visibility import VISIBLE, Visibility
 from resolvers.pagination import Nested, Page
 
 Row = Mapping[str, Any]
@@ -34,6 +34,7 @@ CONVERSATION_COLUMNS = (
     "queued_at",
     "decision",
     "last_message_id",
+    "reserved_for_id",
     "opened_at",
     "last_activity_at",
     "closed_at",
@@ -54,15 +55,16 @@ _AGENT = f"""
 """  # noqa: S608 - constants
 _TEAM = """
     SELECT id, line, name, is_todos, is_active, parent_id, priority, distribution, online_only,
-           max_open, idle_period_days
+           max_open, idle_period_days, reassignment_window_hours, unassign_on_close
     FROM teams WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CHANNEL = """
-    SELECT id, kind, name, status, default_line, sales_team_id, sales_agent_id, support_team_id
+    SELECT id, kind, name, status, default_line, sales_team_id, sales_agent_id, support_team_id,
+           bot_is_on
     FROM channels WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CONTACT = """
-    SELECT id, name, phone, email, created_at
+    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id
     FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
 """
 _MESSAGE = """

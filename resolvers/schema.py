@@ -7,15 +7,18 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
+from resolvers.bot import BotMutation
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 from resolvers.messages import MessageMutation
+from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
 from resolvers.streams import Subscription
+from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
 
 
@@ -25,7 +28,15 @@ class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery):
 
 
 @strawberry.type(description="Commands; each is one transaction.")
-class Mutation(ConversationMutation, MessageMutation, PresenceMutation, SessionMutation):
+class Mutation(
+    ConversationMutation,
+    MessageMutation,
+    PresenceMutation,
+    SessionMutation,
+    TeamMutation,
+    BotMutation,
+    OwnerMutation,
+):
     pass
 
 

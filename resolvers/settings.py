@@ -147,7 +147,7 @@ class SettingsQuery:
 
     @strawberry.field(description="Your workspace.")
     async def workspace(self, info: Info) -> Workspace | None:
-        return await _workspace(info, info.context.by.workspace_id)
+        return await workspace_of(info)
 
     @strawberry.field(description="The connected accounts.")
     async def channels(
@@ -233,7 +233,7 @@ class SettingsQuery:
 
     @strawberry.field(description="One customer; null when missing or not visible to you.")
     async def contact(self, info: Info, id: Id) -> Contact | None:
-        return await _contact(info, decode("Contact", id))
+        return await contact_of(info, decode("Contact", id))
 
     @strawberry.field(description="The reasons for closing.")
     async def closing_reasons(
@@ -253,7 +253,13 @@ class SettingsQuery:
         )
 
 
-async def _contact(info: Info, id: UUID) -> Contact | None:
+async def workspace_of(info: Info) -> Workspace | None:
+    """The asker's own workspace."""
+    found = await WorkspaceRecord.filter(id=info.context.by.workspace_id).first().values()
+    return Workspace.of(cast("dict[str, Any] | None", found))
+
+
+async def contact_of(info: Info, id: UUID) -> Contact | None:
     loaders = info.context.loaders
     row = await loaders.contacts.load(id) if await loaders.contacts_seen.load(id) else None
     return Contact.of(row)
@@ -301,7 +307,7 @@ _FINDERS: dict[str, Find] = {
     "Channel": _channel,
     "ClosingReason": _closing_reason,
     "Closure": _part(Closure, "closures"),
-    "Contact": _contact,
+    "Contact": contact_of,
     "Conversation": conversation_of,
     "Message": _part(Message, "messages"),
     "Queue": queue_of,

@@ -9,16 +9,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
-from models.access import Role
-from models.assignment import Ending
-from models.base import IdlePeriod, Line
-from models.channel import ChannelKind, ChannelStatus
-from models.closure import Cause
-from models.conversation import Status
-from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
-from models.message import Direction
 from resolvers.context import Info
-from resolvers.enums import described
 from resolvers.ids import encode
 from resolvers.loaders import AGENT_COLUMNS
 from resolvers.pagination import (
@@ -34,127 +25,28 @@ from resolvers.pagination import (
     connected,
     place,
 )
+from resolvers.vocabulary import (
+    Availability,
+    Cause,
+    ChannelKind,
+    ChannelStatus,
+    Direction,
+    Distribution,
+    Ending,
+    IdlePeriod,
+    Line,
+    Outcome,
+    Reason,
+    Role,
+    Rule,
+    TieBreak,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
 
 Row = Mapping[str, Any]
-
-described(Line, "ConversationLine", SALES="Commercial attention.", SUPPORT="Support desk.")
-described(
-    Status,
-    "ConversationStatus",
-    BOT="With the bot.",
-    QUEUED="Waiting in a queue.",
-    ASSIGNED="Held by an agent.",
-    SNOOZED="Put off until a time or the customer's next message.",
-    CLOSED="Ended.",
-)
-described(
-    Role,
-    "AgentRole",
-    AGENT="Works conversations.",
-    OPERATOR="Supervises.",
-    ADMIN="Configures.",
-    INTEGRATION="A script, not a person.",
-)
-described(
-    Availability,
-    "AgentAvailability",
-    ONLINE="Working.",
-    AWAY="Not at the desk.",
-    OFFLINE="Not working, or without a live connection.",
-)
-described(
-    Distribution,
-    "TeamDistribution",
-    MANUAL="Agents pick from the queue.",
-    ROUND_ROBIN="Members in turn.",
-    LEAST_OPEN="Whoever holds the fewest.",
-)
-described(
-    ChannelKind,
-    "ChannelKind",
-    **{kind.name: f"{kind.replace('_', ' ').title()} accounts." for kind in ChannelKind},
-)
-described(
-    ChannelStatus,
-    "ChannelStatus",
-    CONNECTED="Ready; can be given a target.",
-    PENDING="Not connected yet.",
-    DISCONNECTED="No longer connected.",
-)
-described(
-    Direction,
-    "MessageDirection",
-    INBOUND="From the customer.",
-    OUTBOUND="To the customer.",
-    NOTE="Private: never delivered.",
-)
-described(
-    Cause,
-    "ClosureCause",
-    AGENT="A person.",
-    INTEGRATION="A script.",
-    INACTIVE="Nothing happened for the idle period.",
-)
-described(
-    Ending,
-    "AssignmentEnding",
-    CLOSED="The conversation closed.",
-    TRANSFERRED="Handed over.",
-    UNASSIGNED="Given back to its queue.",
-    REASSIGNED="Given to somebody else by hand.",
-)
-described(
-    Rule,
-    "RoutingRule",
-    CHANNEL_TARGET="The channel's target.",
-    TODOS="Nobody was assigned.",
-    PICKED="An agent took it.",
-    ASSIGNED_BY_HAND="A supervisor gave it.",
-    TRANSFERRED="It was handed over.",
-    UNASSIGNED="It was given back.",
-    REOPENED="It was opened again.",
-)
-described(
-    Outcome,
-    "DecisionOutcome",
-    ASSIGNED="Somebody got it.",
-    WAITING_FOR_PICK="It waits for somebody to pick it.",
-    NOBODY_ELIGIBLE="It waits until somebody is eligible.",
-)
-described(
-    Verdict,
-    "CandidateVerdict",
-    CHOSEN="The winner.",
-    LOST_TURN="Not next in order.",
-    LOST_LOAD="Holds more.",
-    LOST_TIE="As light, and later.",
-    INACTIVE="Account not active.",
-    OFFLINE="Not connected or offline.",
-    AWAY="Away.",
-    NOT_ACCEPTING="Takes no new ones.",
-    AT_CAPACITY="Holds as many as its limit.",
-)
-described(
-    TieBreak,
-    "TieBreak",
-    NEXT_IN_ORDER="The next member in order.",
-    SMALLEST_LOAD="The smallest load.",
-    LONGEST_WITHOUT_ASSIGNMENT="The longest time without an assignment.",
-    SMALLER_ID="The smaller id.",
-)
-described(
-    IdlePeriod,
-    "IdlePeriod",
-    NEVER="Never closes.",
-    ONE_DAY="1 day.",
-    THREE_DAYS="3 days.",
-    SEVEN_DAYS="7 days.",
-    FOURTEEN_DAYS="14 days.",
-    THIRTY_DAYS="30 days.",
-)
 
 
 @strawberry.interface(description="Anything with a global id.")
@@ -194,6 +86,21 @@ class Workspace(Node):
     )
     closing_reason_required = column(
         bool, "closing_reason_required", "Whether people must close with a reason."
+    )
+    transfers_to_unavailable = column(
+        bool, "transfers_to_unavailable", "Whether transfers may go to whoever is away."
+    )
+    owned_skips_bot = column(
+        bool, "owned_skips_bot", "Whether owned contacts go to their owner before the bot."
+    )
+    owner_wait_minutes = column(
+        int | None, "owner_wait_minutes", "How long an owner is waited for; null for ever."
+    )
+    sticky_falls_through = column(
+        bool, "sticky_falls_through", "Whether contacts go on when their last agent is away."
+    )
+    reassignment_window_hours = column(
+        int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
 
 
@@ -247,6 +154,10 @@ class Team(Node):
     distribution = column(Distribution, "distribution", "Who gives out its conversations.")
     online_only = column(bool, "online_only", "Whether only those at work get automatic ones.")
     max_open = column(int | None, "max_open", "Load from which a member gets no automatic ones.")
+    reassignment_window_hours = column(
+        int | None, "reassignment_window_hours", "0 for ever; null for the workspace's."
+    )
+    unassign_on_close = column(bool, "unassign_on_close", "Whether a closing lets its agent go.")
 
     @strawberry.field(description="The group above.")
     async def parent(self, info: Info) -> "Team | None":
@@ -316,6 +227,7 @@ class Channel(Node):
     kind = column(ChannelKind, "kind", "What it is an account of.")
     status = column(ChannelStatus, "status", "Whether it is connected.")
     default_line = column(Line, "default_line", "The line of conversations when nobody says.")
+    bot_is_on = column(bool, "bot_is_on", "Whether the bot answers first.")
 
     @strawberry.field(description="The group that its sales conversations go to.")
     async def sales_team(self, info: Info) -> Team | None:
@@ -330,12 +242,31 @@ class Channel(Node):
         return await team_of(info, self.row["support_team_id"])
 
 
+@strawberry.type(description="Whom a contact belongs to: an agent or a team.")
+class Owner:
+    agent_id: strawberry.Private[UUID | None]
+    team_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The agent; null when a team owns the contact.")
+    async def agent(self, info: Info) -> Agent | None:
+        return await agent_of(info, self.agent_id)
+
+    @strawberry.field(description="The team; null when an agent owns the contact.")
+    async def team(self, info: Info) -> Team | None:
+        return await team_of(info, self.team_id)
+
+
 @strawberry.type(description="A customer.")
 class Contact(Node):
     name = column(str, "name", "Name, or what the channel calls them.")
     phone = column(str | None, "phone", "Telephone number.")
     email = column(str | None, "email", "E-mail address.")
     created_at = column(datetime, "created_at", "When they first wrote.")
+
+    @strawberry.field(description="Whom the contact belongs to; null for nobody.")
+    def owner(self) -> "Owner | None":
+        agent_id, team_id = self.row["owner_agent_id"], self.row["owner_team_id"]
+        return Owner(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
 
 
 @strawberry.type(description="One thing that was said in a conversation, or a private note.")
@@ -432,6 +363,11 @@ class Decision:
     def tie_break(self) -> TieBreak | None:
         value = self.made.get("tie_break")
         return TieBreak(value) if value else None
+
+    @strawberry.field(description="The rules that could have decided and why they did not.")
+    def passed_over(self) -> list[Reason]:
+        routed = self.made.get("routed") or {}
+        return [Reason(reason) for reason in routed.get("passed", ())]
 
     @strawberry.field(description="The winner.")
     async def winner(self, info: Info) -> Agent | None:

@@ -26,10 +26,10 @@ ConnectedTo = Callable[[str], AbstractAsyncContextManager[None]]
 
 # One row that all processes read, so that a test travels in time with every process it starts.
 TRAVELLING_CLOCK = """
-    CREATE TABLE test_clock (shift interval NOT NULL);
-    INSERT INTO test_clock VALUES ('0');
+    CREATE TABLE test_clock (shift interval NOT NULL, stopped_at timestamptz);
+    INSERT INTO test_clock VALUES ('0', NULL);
     CREATE OR REPLACE FUNCTION relevo_now() RETURNS timestamptz LANGUAGE sql STABLE
-        AS 'SELECT clock_timestamp() + shift FROM public.test_clock';
+        AS 'SELECT coalesce(stopped_at, clock_timestamp()) + shift FROM public.test_clock';
 """
 
 
@@ -39,6 +39,10 @@ class Clock:
     async def travel(self, **by: float) -> None:
         """Let time pass for every process: `await clock.travel(days=1)`."""
         await models_database.fetch("UPDATE test_clock SET shift = shift + $1", timedelta(**by))
+
+    async def stop(self) -> None:
+        """Let no time pass but by travelling: what is exact to the instant can be tried."""
+        await models_database.fetch("UPDATE test_clock SET stopped_at = clock_timestamp()")
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +145,10 @@ async def database(request: pytest.FixtureRequest, pool: str, emptying: str) -> 
     yield pool
     expected = request.node.get_closest_marker("leaves_violations")
     found = [] if expected else await violations()
-    await models_database.fetch("UPDATE test_clock SET shift = '0' WHERE shift <> '0'")
+    await models_database.fetch(
+        "UPDATE test_clock SET shift = '0', stopped_at = NULL"
+        " WHERE shift <> '0' OR stopped_at IS NOT NULL"
+    )
     await models_database.fetch(emptying)
     assert found == []
 

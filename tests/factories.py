@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from itertools import count
 from uuid import UUID
 
-from models import Agent, Channel, Conversation, Membership, Team, Workspace
+from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
 from models.access import Actor, ActorKind, Role
 from models.agent import CAPACITY_DEFAULT
 from models.base import Line
 from models.channel import ChannelKind, Target
-from models.contact import Sender
+from models.contact import ContactIdentity, Sender, set_owner
 from models.database import tx
 from models.decision import Availability, Distribution
 from models.inbound import Received, receive
@@ -105,6 +105,7 @@ async def a_channel(
     default_line: Line | None = None,
     team: Team | None = None,
     agent: Agent | None = None,
+    bot: bool = False,
 ) -> Channel:
     """A connected channel with a target, of the team's line, or with none: then it feeds Todos."""
     by = by_system(workspace)
@@ -115,7 +116,38 @@ async def a_channel(
     if team is not None or agent is not None:
         target = Target(team.id if team else None, agent.id if agent else None)
         await channel.assign(team.line if team else Line.SALES, target, by=by)
+    if bot:
+        await Channel.set_bot(channel.id, by=by, is_on=True)
+        await channel.refresh_from_db()
     return channel
+
+
+async def a_contact(
+    *channels: Channel,
+    sender: str = "ada",
+    owner_agent: Agent | None = None,
+    owner_team: Team | None = None,
+) -> Contact:
+    """A customer who has not written yet, known to these channels, and perhaps owned."""
+    by = Actor.system(channels[0].workspace_id)
+    # Until contacts have verbs for it, more than one identity is given by the row.
+    contact = await Contact.create(workspace_id=by.workspace_id, name="Ada")
+    for channel in channels:
+        await ContactIdentity.create(
+            workspace_id=by.workspace_id,
+            contact_id=contact.id,
+            channel_id=channel.id,
+            external_id=sender,
+        )
+    if owner_agent is not None or owner_team is not None:
+        await set_owner(
+            contact.id,
+            by=by,
+            agent_id=owner_agent.id if owner_agent else None,
+            team_id=owner_team.id if owner_team else None,
+        )
+        await contact.refresh_from_db()
+    return contact
 
 
 async def a_message(

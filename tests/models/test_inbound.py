@@ -125,6 +125,9 @@ async def test_without_a_target_it_waits_in_the_todos_of_its_line(
     todos = await Team.todos(workspace.id, line)
     assert (conversation.status, conversation.team_id) == (Status.QUEUED, todos.id)
     assert conversation.line is line
+    assert conversation.decision is not None
+    routed = conversation.decision.pop("routed")
+    assert (routed["passed"], routed["facts"]["todos_id"]) == ([], str(todos.id))
     assert conversation.decision == {
         "rule": Rule.TODOS,
         "outcome": Outcome.WAITING_FOR_PICK,

@@ -13,7 +13,9 @@ from models.verify import violations, violations_in
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
+    a_contact,
     a_conversation,
+    a_message,
     a_team,
     an_agent,
     by_system,
@@ -107,10 +109,44 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE conversations SET last_message_id = gen_random_uuid()",
     ),
     (invariant.LAST_MESSAGE_BELONGS, "UPDATE messages SET direction = 'NOTE'"),
+    (
+        invariant.RESERVED_WHILE_WAITING,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_reserved_while_waiting;"
+        "UPDATE conversations SET status = 'BOT' WHERE reserved_for_id IS NOT NULL",
+    ),
+    (
+        invariant.RESERVED_WHILE_WAITING,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_reserved_for;"
+        "UPDATE conversations SET reserved_for_id = workspace_id WHERE status = 'QUEUED'",
+    ),
+    (invariant.RESERVED_WHILE_WAITING, "UPDATE conversations SET reserved_until = relevo_now()"),
+    (
+        invariant.BOT_HOLDS_ALONE,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_held_only_when_worked;"
+        "UPDATE conversations SET status = 'BOT' WHERE status = 'ASSIGNED'",
+    ),
+    (
+        invariant.BOT_HOLDS_ALONE,
+        "UPDATE conversations SET status = 'BOT', assignee_id = NULL WHERE status = 'ASSIGNED'",
+    ),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,accepts_new}', 'false'"),
+    (verify.ROUTED_AGAIN, SOME_DECISION % "'{rule}', '\"TODOS\"'"),
+    (verify.ROUTED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
+    (verify.ROUTED_AGAIN, SOME_DECISION % "'{routed,passed}', '[\"BOT_FIRST\"]'"),
+    (verify.ROUTED_AGAIN, SOME_DECISION % "'{routed,facts,target_team_id}', 'null'"),
+    (verify.ROUTED_AGAIN, "UPDATE conversations SET reserved_for_id = NULL"),
+    (
+        verify.ROUTED_AGAIN,
+        "UPDATE conversations SET status = 'QUEUED', queued_at = opened_at WHERE status = 'BOT'",
+    ),
+    (
+        verify.ROUTED_AGAIN,
+        "UPDATE conversations SET team_id = (SELECT id FROM teams WHERE NOT is_todos LIMIT 1)"
+        " WHERE team_id IN (SELECT id FROM teams WHERE is_todos)",
+    ),
     (verify.WITHIN_LIMIT, SOME_DECISION % "'{candidates,0,capacity}', '0'"),
 ]
 
@@ -129,7 +165,16 @@ async def office(workspace: Workspace) -> Workspace:
     for _ in range(2):
         await a_conversation(workspace, team=manual)
     await a_conversation(workspace, team=manual, holder=agent)
+    await an_owned_one(workspace, with_bot=True)
+    await an_owned_one(workspace, with_bot=False)
     return workspace
+
+
+async def an_owned_one(workspace: Workspace, *, with_bot: bool) -> None:
+    """It waits with the bot, or for its owner, who is away."""
+    channel = await a_channel(workspace, bot=with_bot)
+    await a_contact(channel, owner_agent=await an_agent(workspace, connected=False))
+    await a_message(channel, sender="ada")
 
 
 class Undone(Exception):

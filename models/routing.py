@@ -1,0 +1,331 @@
+"""Routing: reading the facts for the precedence, and carrying out what it says."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from models import distribution, event, placement, precedence, queue
+from models.access import Actor, Right
+from models.agent import Agent
+from models.assignment import Hold, begin
+from models.base import Line
+from models.channel import Channel, require_line
+from models.closure import Cause
+from models.conversation import Conversation, Status
+from models.database import Row, Transaction, encode, tx
+from models.decision import Outcome, Rule
+from models.errors import ConversationNotWithBot
+from models.precedence import Facts, Owner, Place, Sticky
+from models.team import Team
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A conversation on its way: where the precedence sends it, and the facts it went by."""
+
+    conversation: Conversation
+    place: Place
+    routed: dict[str, Any]
+
+    @property
+    def opens(self) -> bool:
+        return self.place.reopens is None
+
+
+async def route(
+    transaction: Transaction, *, contact_id: UUID, channel: Channel, line: Line, by: Actor
+) -> Route:
+    """The conversation that a customer's message opens or reopens, and the place it is to have.
+
+    The caller holds the contact's lock, appends the message, and then calls `settle`.
+    """
+    facts = await read_facts(transaction, contact_id, channel, line)
+    chosen = precedence.place(facts)
+    routed = {"facts": facts, "passed": chosen.passed}
+    if chosen.reopens is not None:
+        return Route(await _reopened(transaction, chosen, routed, by=by), chosen, routed)
+    opened = await _opened(
+        transaction, chosen, routed, contact_id=contact_id, channel=channel, line=line, by=by
+    )
+    return Route(opened, chosen, routed)
+
+
+async def settle(transaction: Transaction, route: Route, *, by: Actor) -> None:
+    """Give a new conversation to its agent, or, if it waits, to whoever is eligible: what waits
+    longer goes first.
+    """
+    conversation, chosen = route.conversation, route.place
+    if route.opens and chosen.agent_id is not None:
+        await _give(transaction, conversation, chosen, route.routed)
+    if conversation.status is not Status.QUEUED or conversation.team_id is None:
+        return
+    given, _ = await distribution.distribute(
+        transaction, [conversation.team_id], entering=frozenset({conversation.id})
+    )
+    if conversation.id in given:
+        return
+    conversation.record(event.Kind.CONVERSATION_QUEUED, by=by, from_queue_id=None)
+    # Somebody is eligible all the same when it came in behind more than one batch, or when the
+    # owner it is reserved for came back meanwhile.
+    returned = [chosen.reserved_for] if chosen.reserved_for else []
+    queue.follow(transaction, teams=[conversation.team_id], returned=returned)
+
+
+async def hand_off(
+    id: UUID,
+    *,
+    by: Actor,
+    team_id: UUID | None = None,
+    line: Line | None = None,
+    expected_version: int | None = None,
+) -> None:
+    """Let the bot give a conversation to people: a named team wins, else owner, target, Todos.
+
+    Raises NotFound, ConversationNotWithBot, LineNotSupported, TeamInactive, Forbidden.
+    """
+    by.require(Right.RECEIVE_MESSAGES)
+    async with tx() as transaction:
+        await Conversation.lock_contact(transaction, id, by=by)
+        team = await Team.locked(team_id, by=by) if team_id else None
+        # Whoever feeds messages in need not see what comes of them.
+        conversation = await Conversation.locked(
+            id, by=Actor.system(by.workspace_id), expected_version=expected_version
+        )
+        if conversation.status is not Status.BOT:
+            raise ConversationNotWithBot(status=conversation.status)
+        channel = await Channel.get(id=conversation.channel_id)
+        conversation.line = team.line if team else line or conversation.line
+        require_line(channel.kind, conversation.line)
+        facts = await read_facts(
+            transaction, conversation.contact_id, channel, conversation.line, after_bot=True
+        )
+        await _move(conversation, replace(facts, named_team_id=team_id), by=by)
+
+
+async def _move(conversation: Conversation, facts: Facts, *, by: Actor) -> None:
+    chosen = precedence.place(facts)
+    move = placement.Move(
+        chosen.rule,
+        event.Kind.CONVERSATION_HANDED_OFF,
+        directly=True,
+        routed={"facts": facts, "passed": chosen.passed},
+    )
+    if chosen.agent_id is not None:
+        await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
+        await placement.hold(conversation, chosen.agent_id, move, by=by)
+    elif chosen.team_id is not None:
+        await placement.enqueue(conversation, chosen.team_id, move, by=by)
+        await placement.reserve(conversation, chosen.reserved_for, chosen.reserved_until)
+
+
+async def read_facts(
+    transaction: Transaction,
+    contact_id: UUID,
+    channel: Channel,
+    line: Line,
+    *,
+    after_bot: bool = False,
+) -> Facts:
+    """What the precedence asks for, as it is now."""
+    target = channel.target(line)
+    row = await transaction.fetchrow(
+        _FACTS, contact_id, channel.workspace_id, line.value, target.team_id, target.agent_id
+    )
+    assert row is not None  # noqa: S101 - the caller has locked the contact
+    return Facts(
+        now=row["now"],
+        line=line,
+        todos_id=row["todos_id"],
+        bot_is_on=channel.bot_is_on,
+        after_bot=after_bot,
+        owned_skips_bot=row["owned_skips_bot"],
+        owner_wait_minutes=row["owner_wait_minutes"],
+        sticky_falls_through=row["sticky_falls_through"],
+        owner=_owner(row),
+        sticky=_sticky(row, channel),
+        target_team_id=target.team_id,
+        target_agent_id=target.agent_id,
+        target_is_active=row["target_is_active"],
+    )
+
+
+_LIVE_LEASE = """EXISTS (SELECT FROM presence_leases l
+        WHERE l.agent_id = {agent} AND l.expires_at > relevo_now())"""
+_FACTS = f"""
+    SELECT relevo_now() AS now, w.owned_skips_bot, w.owner_wait_minutes, w.sticky_falls_through,
+           todos.id AS todos_id,
+           c.owner_agent_id, c.owner_team_id, owner_team.line AS owner_line,
+           coalesce(owner.is_active, owner_team.is_active) AS owner_is_active,
+           {_LIVE_LEASE.format(agent="c.owner_agent_id")} AS owner_is_connected,
+           coalesce(target_team.is_active, target.is_active, true) AS target_is_active,
+           last.*
+    FROM contacts c
+    JOIN workspaces w ON w.id = c.workspace_id
+    JOIN teams todos ON todos.workspace_id = w.id AND todos.is_todos AND todos.line = $3
+    LEFT JOIN agents owner ON owner.id = c.owner_agent_id
+    LEFT JOIN teams owner_team ON owner_team.id = c.owner_team_id
+    LEFT JOIN teams target_team ON target_team.id = $4
+    LEFT JOIN agents target ON target.id = $5
+    LEFT JOIN LATERAL (
+        SELECT s.agent_id AS sticky_id, s.closed_at, s.cause, s.reason_id, s.is_sticky,
+               v.id AS last_id, v.channel_id AS last_channel_id, a.is_active AS sticky_is_active,
+               a.availability = 'ONLINE'
+                   AND {_LIVE_LEASE.format(agent="a.id")} AS sticky_is_present,
+               coalesce(t.reassignment_window_hours, w.reassignment_window_hours) AS window_hours
+        FROM conversations v
+        JOIN closures s ON s.conversation_id = v.id
+        LEFT JOIN agents a ON a.id = s.agent_id
+        LEFT JOIN teams t ON t.id = s.team_id
+        WHERE v.contact_id = c.id AND v.line = $3
+        ORDER BY s.closed_at DESC LIMIT 1
+    ) last ON true
+    WHERE c.id = $1 AND c.workspace_id = $2
+"""  # noqa: S608 - constants
+
+
+def _owner(row: Row) -> Owner | None:
+    if row["owner_agent_id"] is None and row["owner_team_id"] is None:
+        return None
+    return Owner(
+        is_active=row["owner_is_active"],
+        agent_id=row["owner_agent_id"],
+        is_connected=row["owner_is_connected"],
+        team_id=row["owner_team_id"],
+        line=Line(row["owner_line"]) if row["owner_line"] else None,
+    )
+
+
+def _sticky(row: Row, channel: Channel) -> Sticky | None:
+    if row["sticky_id"] is None or not row["is_sticky"]:
+        return None
+    by_person_with_reason = row["cause"] == Cause.AGENT and row["reason_id"] is not None
+    return Sticky(
+        agent_id=row["sticky_id"],
+        is_active=row["sticky_is_active"],
+        is_present=row["sticky_is_present"],
+        closed_at=row["closed_at"],
+        # 0 hours is a team's word for ever.
+        window_hours=(row["window_hours"] or None) if by_person_with_reason else None,
+        reopens=row["last_id"] if row["last_channel_id"] == channel.id else None,
+    )
+
+
+async def _reopened(
+    transaction: Transaction, chosen: Place, routed: dict[str, Any], *, by: Actor
+) -> Conversation:
+    conversation = await Conversation.fetch_one("id = $1", chosen.reopens, lock=True)
+    assert conversation is not None  # noqa: S101 - conversations are never deleted
+    assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
+    await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
+    await conversation.open_again(transaction)
+    move = placement.Move(
+        Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
+    )
+    await placement.hold(conversation, chosen.agent_id, move, by=by)
+    await conversation.refresh_from_db()
+    return conversation
+
+
+async def _opened(
+    transaction: Transaction,
+    chosen: Place,
+    routed: dict[str, Any],
+    *,
+    contact_id: UUID,
+    channel: Channel,
+    line: Line,
+    by: Actor,
+) -> Conversation:
+    """A new conversation with its place; nobody else sees it before the commit."""
+    conversation = Conversation(
+        id=uuid4(),
+        workspace_id=channel.workspace_id,
+        contact_id=contact_id,
+        channel_id=channel.id,
+        line=line,
+        status=_status(chosen),
+        team_id=chosen.team_id,
+        assignee_id=chosen.agent_id,
+        reserved_for_id=chosen.reserved_for,
+    )
+    await transaction.execute(
+        """
+        INSERT INTO conversations (id, workspace_id, contact_id, channel_id, line, status, team_id,
+                                   assignee_id, queued_at, opened_at, last_activity_at, decision,
+                                   version, reserved_for_id, reserved_until)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8,
+               CASE WHEN $12 THEN now END, now, now, $9::text::jsonb, 1, $10, $11
+        FROM (SELECT relevo_now() AS now) clock
+        """,
+        conversation.id,
+        conversation.workspace_id,
+        contact_id,
+        channel.id,
+        line.value,
+        conversation.status.value,
+        chosen.team_id,
+        chosen.agent_id,
+        encode(_waiting(chosen, routed)),
+        chosen.reserved_for,
+        chosen.reserved_until,
+        conversation.status is Status.QUEUED,
+    )
+    conversation.record(
+        event.Kind.CONVERSATION_OPENED,
+        by=by,
+        from_queue_id=None,
+        to_queue_id=None,
+        from_agent_id=None,
+        to_agent_id=None,
+        from_team_id=None,
+        rule=chosen.rule,
+    )
+    return conversation
+
+
+def _status(chosen: Place) -> Status:
+    if chosen.is_with_bot:
+        return Status.BOT
+    return Status.ASSIGNED if chosen.agent_id else Status.QUEUED
+
+
+def _waiting(chosen: Place, routed: dict[str, Any]) -> dict[str, Any]:
+    """What is kept with a conversation until somebody holds it."""
+    kept: dict[str, Any] = {"rule": chosen.rule, "routed": routed, "candidates": []}
+    if chosen.is_with_bot:
+        kept["outcome"] = Outcome.WITH_BOT
+    elif chosen.reserved_for:
+        kept["outcome"] = Outcome.RESERVED
+    return kept
+
+
+async def _give(
+    transaction: Transaction, conversation: Conversation, chosen: Place, routed: dict[str, Any]
+) -> None:
+    """An owner, a sticky agent or a channel's own agent has it directly, whatever its load."""
+    assert chosen.agent_id is not None  # noqa: S101 - the caller asked
+    await transaction.execute("SELECT FROM agents WHERE id = $1 FOR NO KEY UPDATE", chosen.agent_id)
+    hold = Hold(
+        workspace_id=conversation.workspace_id,
+        conversation_id=conversation.id,
+        agent_id=chosen.agent_id,
+        team_id=None,
+        rule=chosen.rule,
+        decision={
+            **_waiting(chosen, routed),
+            "outcome": Outcome.ASSIGNED,
+            "winner": chosen.agent_id,
+        },
+        at=await transaction.fetchval("SELECT relevo_now()"),
+    )
+    await begin(transaction, [hold])
+    event.record(
+        event.Kind.CONVERSATION_ASSIGNED,
+        by=Actor.system(conversation.workspace_id),
+        conversation_id=conversation.id,
+        contact_id=conversation.contact_id,
+        channel_id=conversation.channel_id,
+        to_agent_id=chosen.agent_id,
+        rule=hold.rule,
+        assignment=hold.id,
+    )

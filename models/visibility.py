@@ -1,0 +1,33 @@
+"""Which conversations an actor sees: decided here, and nowhere else."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from models.access import Actor, Right
+from models.team import Team
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """An actor's own conversations, and those of the teams that it sees; or all."""
+
+    workspace_id: UUID
+    everything: bool
+    agent_id: UUID | None
+    team_ids: list[UUID]
+
+    @classmethod
+    async def of(cls, actor: Actor) -> "Visibility":
+        if actor.may(Right.SEE_ALL) or actor.agent_id is None:
+            return cls(actor.workspace_id, actor.may(Right.SEE_ALL), None, [])
+        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
+        return cls(actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=teams)
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """What the condition `VISIBLE` takes first."""
+        return (self.workspace_id, self.everything, self.agent_id, self.team_ids)
+
+
+VISIBLE = """workspace_id = $1
+    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[]))"""

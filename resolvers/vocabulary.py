@@ -1,0 +1,166 @@
+"""The words of the domain that the schema shows as enums, each value with a sentence."""
+
+from models.access import Role
+from models.assignment import Ending
+from models.base import IdlePeriod, Line
+from models.channel import ChannelKind, ChannelStatus
+from models.closure import Cause
+from models.conversation import Status
+from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
+from models.message import Direction
+from models.precedence import Reason
+from resolvers.enums import described
+
+__all__ = [
+    "Availability",
+    "Cause",
+    "ChannelKind",
+    "ChannelStatus",
+    "Direction",
+    "Distribution",
+    "Ending",
+    "IdlePeriod",
+    "Line",
+    "Outcome",
+    "Reason",
+    "Role",
+    "Rule",
+    "Status",
+    "TieBreak",
+    "Verdict",
+]
+
+described(Line, "ConversationLine", SALES="Commercial attention.", SUPPORT="Support desk.")
+described(
+    Status,
+    "ConversationStatus",
+    BOT="With the bot.",
+    QUEUED="Waiting in a queue.",
+    ASSIGNED="Held by an agent.",
+    SNOOZED="Put off until a time or the customer's next message.",
+    CLOSED="Ended.",
+)
+described(
+    Role,
+    "AgentRole",
+    AGENT="Works conversations.",
+    OPERATOR="Supervises.",
+    ADMIN="Configures.",
+    INTEGRATION="A script, not a person.",
+)
+described(
+    Availability,
+    "AgentAvailability",
+    ONLINE="Working.",
+    AWAY="Not at the desk.",
+    OFFLINE="Not working, or without a live connection.",
+)
+described(
+    Distribution,
+    "TeamDistribution",
+    MANUAL="Agents pick from the queue.",
+    ROUND_ROBIN="Members in turn.",
+    LEAST_OPEN="Whoever holds the fewest.",
+)
+described(
+    ChannelKind,
+    "ChannelKind",
+    **{kind.name: f"{kind.replace('_', ' ').title()} accounts." for kind in ChannelKind},
+)
+described(
+    ChannelStatus,
+    "ChannelStatus",
+    CONNECTED="Ready; can be given a target.",
+    PENDING="Not connected yet.",
+    DISCONNECTED="No longer connected.",
+)
+described(
+    Direction,
+    "MessageDirection",
+    INBOUND="From the customer.",
+    OUTBOUND="To the customer.",
+    NOTE="Private: never delivered.",
+)
+described(
+    Cause,
+    "ClosureCause",
+    AGENT="A person.",
+    INTEGRATION="A script.",
+    INACTIVE="Nothing happened for the idle period.",
+)
+described(
+    Ending,
+    "AssignmentEnding",
+    CLOSED="The conversation closed.",
+    TRANSFERRED="Handed over.",
+    UNASSIGNED="Given back to its queue.",
+    REASSIGNED="Given to somebody else by hand.",
+)
+described(
+    Rule,
+    "RoutingRule",
+    OWNER="The explicit owner of the contact.",
+    STICKY="Who held the contact's last conversation.",
+    BOT="The bot answers first.",
+    HANDED_OFF="The bot named a team.",
+    CHANNEL_TARGET="The channel's target.",
+    TODOS="Nobody was assigned.",
+    PICKED="An agent took it.",
+    ASSIGNED_BY_HAND="A supervisor gave it.",
+    TRANSFERRED="It was handed over.",
+    UNASSIGNED="It was given back.",
+    REOPENED="It was opened again.",
+    BOT_PAUSED="An agent took it from the bot.",
+)
+described(
+    Outcome,
+    "DecisionOutcome",
+    ASSIGNED="Somebody got it.",
+    WAITING_FOR_PICK="It waits for somebody to pick it.",
+    NOBODY_ELIGIBLE="It waits until somebody is eligible.",
+    RESERVED="It waits for the contact's owner.",
+    WITH_BOT="The bot has it.",
+)
+described(
+    Reason,
+    "PassedOverReason",
+    OWNER_INACTIVE="The owner is not active.",
+    OWNER_OF_OTHER_LINE="The owner team is of the other line.",
+    OWNER_ABSENT="The owner is not connected.",
+    BOT_FIRST="The bot comes before the owner.",
+    STICKY_INACTIVE="The last agent is not active.",
+    STICKY_EXPIRED="The reassignment window is over.",
+    STICKY_ABSENT="The last agent is away.",
+    TARGET_INACTIVE="The channel's target is not active.",
+)
+described(
+    Verdict,
+    "CandidateVerdict",
+    CHOSEN="The winner.",
+    LOST_TURN="Not next in order.",
+    LOST_LOAD="Holds more.",
+    LOST_TIE="As light, and later.",
+    INACTIVE="Account not active.",
+    OFFLINE="Not connected or offline.",
+    AWAY="Away.",
+    NOT_ACCEPTING="Takes no new ones.",
+    AT_CAPACITY="Holds as many as its limit.",
+)
+described(
+    TieBreak,
+    "TieBreak",
+    NEXT_IN_ORDER="The next member in order.",
+    SMALLEST_LOAD="The smallest load.",
+    LONGEST_WITHOUT_ASSIGNMENT="The longest time without an assignment.",
+    SMALLER_ID="The smaller id.",
+)
+described(
+    IdlePeriod,
+    "IdlePeriod",
+    NEVER="Never closes.",
+    ONE_DAY="1 day.",
+    THREE_DAYS="3 days.",
+    SEVEN_DAYS="7 days.",
+    FOURTEEN_DAYS="14 days.",
+    THIRTY_DAYS="30 days.",
+)

@@ -14,8 +14,10 @@ from api.graphql import GraphQLApp
 from api.health import live, ready
 from api.jobs import Jobs
 from api.rehearsal import rehearse
+from api.requests import bearer_token
 from api.revocation import TokenWatch
 from models import database, queue
+from models.errors import Unauthenticated
 from models.settings import Settings
 from models.stream import Reader
 from models.wakeup import Wakeups
@@ -88,5 +90,16 @@ def graphql_app(reader: Reader, *, allowed_origins: Sequence[str] = ()) -> Graph
     return graphql
 
 
-async def _sdl(_request: Request) -> PlainTextResponse:
+async def _sdl(request: Request) -> PlainTextResponse:
+    """The schema for whoever could ask for it by introspection."""
+    try:
+        caller = await authenticate(bearer_token(request.headers.get("authorization", "")))
+    except Unauthenticated:
+        caller = None
+    if caller is None:
+        return PlainTextResponse(
+            "The schema is shown to those with a valid token: Authorization: Bearer ...\n",
+            status_code=401,
+            headers={"WWW-Authenticate": "Bearer"},
+        )
     return PlainTextResponse(schema.as_str(), media_type="application/graphql")

@@ -17,6 +17,7 @@ STOP_SECONDS_MAX = 10
 PROBE_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
 STDERR = 2
+SIGNALS_TO_HEAR = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Unusable(Exception):
@@ -46,6 +47,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     process: subprocess.Popen[bytes] | None = None
+    log_bytes_before: int = 0
 
     def start(self) -> None:
         """Raises OSError when the program cannot be run."""
@@ -53,6 +55,7 @@ class Child:
             output: IO[bytes] | int = STDERR
             if self.log:
                 output = stack.enter_context(open(self.log, "ab", opener=private))
+                self.log_bytes_before = output.tell()
             self.process = subprocess.Popen(  # noqa: S603 - the commands are ours
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -64,7 +67,7 @@ class Child:
                 user=self.account.uid if self.account else None,
                 group=self.account.gid if self.account else None,
                 extra_groups=[] if self.account else None,
-                preexec_fn=_tether(self.death_signal),  # noqa: PLW1509 - a bare system call
+                preexec_fn=_tether(self.death_signal),  # noqa: PLW1509 - bare system calls
             )
 
     def ended(self) -> int | None:
@@ -87,10 +90,11 @@ class Child:
             self.process.wait()
 
     def last_words(self) -> str:
-        """Its last line of output, and where the others are, for the person who has to help it."""
+        """Its last line since its last start, and where the others are, for whoever has to help."""
         if self.log is None:
             return "its output is above"
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        said = self.log.read_bytes()[self.log_bytes_before :] if self.log.exists() else b""
+        lines = said.decode(errors="replace").splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return f"{last} ({self.log})"
 
@@ -117,12 +121,16 @@ def private(path: str, flags: int) -> int:
 
 
 def _tether(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Asks the kernel, in the new process, to end it together with this one."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
+    """Makes the new process listen to signals, and asks the kernel to end it with this one."""
+    libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    parent = os.getpid()
 
     def tether() -> None:
+        # A shell starts what it runs in the background with some ignored, and that is inherited.
+        for number in SIGNALS_TO_HEAR:
+            signal.signal(number, signal.SIG_DFL)
+        if libc is None:
+            return
         libc.prctl(PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:  # it died before the kernel was asked
             os._exit(1)

@@ -20,6 +20,12 @@ Result = TypeVar("Result")
 
 EXIT_UNUSABLE = 2
 EXIT_NOT_STARTED = 3
+# Those of models.access, which help must not load.
+SCOPES = (
+    *("conversations:read", "conversations:write", "conversations:assign"),
+    *("messages:receive", "contacts:read", "contacts:own"),
+    *("presence:write", "settings:read", "settings:write"),
+)
 GRACE_SECONDS = 8  # less than the 10 s after which `relevo up` and most platforms kill
 
 app = typer.Typer(
@@ -154,16 +160,19 @@ def token(
     workspace: Annotated[str, typer.Argument(help="Name of the workspace")],
     *,
     name: Annotated[str, typer.Option(help="What the token is for")],
-    scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeatable")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What it may do; repeatable, at least one of {', '.join(SCOPES)}"),
+    ] = None,
     expires_days: Annotated[int | None, typer.Option(min=1, help="Never, if left out")] = None,
 ) -> None:
     """Issue an integration token; it is printed once and stored only as a hash."""
     from models.token import issue_by_name
 
+    scopes = _known_scopes(scope or [])
+
     async def issue() -> str:
-        return await issue_by_name(
-            workspace, name=name, scopes=tuple(scope or ()), expires_days=expires_days
-        )
+        return await issue_by_name(workspace, name=name, scopes=scopes, expires_days=expires_days)
 
     typer.echo(_in_database(issue))
 
@@ -173,7 +182,8 @@ def demo() -> None:
     """Create the demo workspace, or show the sign-ins of the one that exists."""
     from api.demo import ensure
 
-    made = _in_database(ensure)
+    home = _settings().home
+    made = _in_database(lambda: ensure(home))
     for email, password, role in made.agents:
         typer.echo(f"{email}\t{password}\t{role}")
     typer.echo(f"token\t{made.token}")
@@ -201,6 +211,16 @@ def replay(
     raise typer.Exit(code)
 
 
+def _known_scopes(given: list[str]) -> tuple[str, ...]:
+    unknown = [scope for scope in given if scope not in SCOPES]
+    if given and not unknown:
+        return tuple(dict.fromkeys(given))
+    known = f"the known scopes are {', '.join(SCOPES)}"
+    if unknown:
+        raise Unusable(f"unknown scope {', '.join(unknown)}: {known}")
+    raise Unusable(f"a token needs at least one --scope: {known}")
+
+
 def _settings(**options: str | int | None) -> "Settings":
     """The environment's, with the options that were given on top."""
     from pydantic import ValidationError
@@ -212,8 +232,10 @@ def _settings(**options: str | int | None) -> "Settings":
         settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise Unusable(f"the setting {name} cannot be used ({first['msg']})") from error
+        field = str(first["loc"][0])
+        # Where a field has names of its own, the error has the one that was used.
+        name = f"RELEVO_{field}" if field in Settings.model_fields else field
+        raise Unusable(f"the setting {name.upper()} cannot be used ({first['msg']})") from error
     except SettingsError as error:
         raise Unusable(f"a setting cannot be read ({error})") from error
     given = {name: value for name, value in options.items() if value is not None}

@@ -1,8 +1,12 @@
 """The demo workspace: something to sign in to, made once through the same verbs as everything."""
 
+import json
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from api.child import private
 from models.access import SCOPES, Actor, Role
 from models.agent import Agent
 from models.base import Line
@@ -10,9 +14,10 @@ from models.channel import Channel, ChannelKind, Target
 from models.closure import ClosingReason
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution
+from models.errors import Unauthenticated
 from models.membership import Membership
 from models.team import Team
-from models.token import Token
+from models.token import Token, actor_of
 from models.workspace import Workspace
 
 NAME = "Demo"
@@ -60,17 +65,18 @@ class Demo(NamedTuple):
     token: str
 
 
-async def ensure() -> Demo:
-    """The demo workspace, created the first time; a fresh integration token each time.
+async def ensure(home: Path) -> Demo:
+    """The demo workspace, created the first time, and an integration token for everything.
 
-    The token of an earlier start is revoked: only its hash was ever stored.
+    The token is kept in a private file below `home`, for the database has only its hash, and stays
+    the same while it is valid. Where nothing can be kept, each call issues one more.
     """
     async with tx() as transaction:
         await transaction.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
         workspace_id = await fetchval("SELECT id FROM workspaces WHERE name = $1", NAME)
         if workspace_id is None:
             workspace_id = await _found()
-        token = await _token(Actor.system(workspace_id))
+        token = await _token(Actor.system(workspace_id), home.expanduser() / "demo.json")
     return Demo([DemoAgent(_email(n), PASSWORD, role) for _, n, role, _ in _AGENTS], token)
 
 
@@ -129,13 +135,34 @@ async def _teams(by: Actor) -> dict[str, Team]:
     }
 
 
-async def _token(by: Actor) -> str:
-    for earlier in await Token.filter(
-        workspace_id=by.workspace_id, name=TOKEN_NAME, revoked_at=None
-    ):
-        await Token.revoke(earlier.id, by=by)
+async def _token(by: Actor, file: Path) -> str:
+    kept = _kept(file)
+    if kept and await _opens_everything(kept, by.workspace_id):
+        return kept
     _, secret = await Token.issue(by=by, name=TOKEN_NAME, scopes=SCOPES)
+    _keep(file, secret)
     return secret
+
+
+async def _opens_everything(secret: str, workspace_id: UUID) -> bool:
+    """Whether it is still valid, of this database's demo, and has every scope of this version."""
+    try:
+        actor, _ = await actor_of(secret)
+    except Unauthenticated:
+        return False
+    return actor.workspace_id == workspace_id and actor.scopes.issuperset(SCOPES)
+
+
+def _kept(file: Path) -> str | None:
+    try:
+        return str(json.loads(file.read_text())["token"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(file: Path, secret: str) -> None:
+    with suppress(OSError), open(file, "w", opener=private) as kept:
+        json.dump({"token": secret}, kept)
 
 
 def _email(handle: str) -> str:

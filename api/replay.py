@@ -14,7 +14,7 @@ from rich.console import Console
 
 from api.recording import UNREADABLE, BrokenLine, Line, recording
 from api.replay_client import Client, Refused, ServerGone, Sleep, Transient
-from api.replay_dialogues import Dialogues
+from api.replay_dialogues import Dialogues, MayNotReceive
 from api.replay_report import Tally, progress, report, say
 from api.replay_workspace import Workspace, beat, newest_event, put_to_work
 
@@ -90,7 +90,7 @@ class Replay:
     _substituted: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Fill the tally; raises Unplayable while nothing has been changed on the server yet."""
+        """Fill the tally; raises Unplayable while the server has taken no message yet."""
         async with AsyncExitStack() as stack:
             lines = self._open(stack)
             client = await stack.enter_async_context(self._client())
@@ -132,6 +132,7 @@ class Replay:
     ) -> None:
         dialogues = Dialogues(client, self.tally, workspace.closing_reasons, self.now)
         began = self.now()
+        forbidden = None
         try:
             with progress(self.console, self.file) as advance:
                 async with asyncio.TaskGroup() as group:
@@ -148,9 +149,16 @@ class Replay:
                     beating.cancel()
         except* ServerGone as gone:
             self.tally.stopped = str(gone.exceptions[0])
+        except* MayNotReceive as refusals:
+            forbidden = refusals.exceptions[0]
         finally:
             self.tally.duration_seconds = self.now() - began
             self.tally.still_open = len(dialogues.open)
+        if forbidden:  # raised above, it would come in a group
+            raise Unplayable(
+                f"{self.url} takes no messages from this token ({forbidden}): use an integration "
+                "token with the scope messages:receive, as `relevo demo` prints one"
+            )
 
     async def _feed(
         self,

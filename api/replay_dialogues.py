@@ -48,6 +48,10 @@ CONVERSATION = Operation(
 )
 
 
+class MayNotReceive(Exception):
+    """The token is not one that feeds messages in: no message would be taken."""
+
+
 @dataclass(slots=True)
 class Conversation:
     """An open conversation as the last answer about it showed it."""
@@ -74,7 +78,10 @@ class Dialogues:
     run: str = field(default_factory=lambda: uuid4().hex)
 
     async def play(self, line: Line, channel: str) -> None:
-        """Carry the line out and count what came of it; only a vanished server raises."""
+        """Carry the line out and count what came of it.
+
+        Raises ServerGone, and MayNotReceive when the first messages are forbidden.
+        """
         key = (line.contact, channel)
         if line.direction == "INBOUND":
             await self._receive(line, key)
@@ -162,12 +169,18 @@ class Dialogues:
         try:
             return await self.client.mutate(operation, variables)
         except Refused as refusal:
+            self._require_permission(operation, refusal)
             self.tally.refused[f"{operation.field} {refusal.code}"] += 1
             if refusal.code == "CONVERSATION_CLOSED":
                 self.open.pop(key, None)
             elif key in self.open:
                 self.open[key].doubtful = True
             return None
+
+    def _require_permission(self, operation: Operation, refusal: Refused) -> None:
+        none_taken = not self.tally.receive_seconds
+        if none_taken and operation is MESSAGE_RECEIVE and refusal.code == "FORBIDDEN":
+            raise MayNotReceive(str(refusal)) from refusal
 
     def _remember(self, key: tuple[str, str], answer: dict[str, Any]) -> Conversation | None:
         """The conversation now open for the key, after one more answer."""

@@ -35,7 +35,7 @@ def up(settings: "Settings", *, as_json: bool = False, verbose: bool = False) ->
         _report("starting PostgreSQL and Valkey")
         with engines(settings) as servers:
             _report("preparing the database")
-            demo = asyncio.run(_prepare(servers.database_url))
+            demo = asyncio.run(_prepare(settings, servers.database_url))
             _report("starting the web process and a worker")
             supervise(
                 _children(settings, servers, verbose=verbose),
@@ -90,7 +90,7 @@ def one_line(database_url: str) -> Iterator[None]:
         raise Unusable(f"the database at {where} refuses ({reason}): check DATABASE_URL") from error
 
 
-async def _prepare(database_url: str) -> "Demo":
+async def _prepare(settings: "Settings", database_url: str) -> "Demo":
     from api import demo
     from models import database, migration
 
@@ -98,7 +98,7 @@ async def _prepare(database_url: str) -> "Demo":
         await migration.upgrade(database_url)
         await database.connect(database_url, pool_max=2)
     try:
-        return await demo.ensure()
+        return await demo.ensure(settings.home)
     finally:
         await database.close()
 

@@ -15,10 +15,11 @@ from tortoise.queryset import QuerySet
 from models import event, queue
 from models.access import Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
-from models.database import tx
+from models.database import fetchval, tx
 from models.decision import Availability
 from models.errors import (
     AgentInactive,
+    BadUserInput,
     CapacityOutOfRange,
     EmailTaken,
     Forbidden,
@@ -75,7 +76,8 @@ class Agent(Record):
         email = email.strip().lower()
         require_name(email, length_max=EMAIL_LENGTH_MAX, path="input.email")
         _require_capacity(capacity)
-        async with tx():
+        _require_password(password)
+        async with tx() as transaction:
             try:
                 agent = await cls.create(
                     workspace_id=by.workspace_id,
@@ -88,6 +90,8 @@ class Agent(Record):
             except IntegrityError as error:
                 raise EmailTaken from error
             event.record(event.Kind.AGENT_CREATED, by=by, to_agent_id=agent.id)
+            # A member of Todos from its first moment.
+            queue.follow(transaction, agents=[agent.id])
         return agent
 
     @classmethod
@@ -110,6 +114,18 @@ class Agent(Record):
         if not agent.is_active:
             raise AgentInactive(agent_id=id)
         return agent
+
+    async def has_live_lease(self) -> bool:
+        """Whether a device is connected now, whoever looked last."""
+        return bool(
+            await fetchval(
+                """
+                SELECT EXISTS (SELECT FROM presence_leases
+                               WHERE agent_id = $1 AND expires_at > relevo_now())
+                """,
+                self.id,
+            )
+        )
 
     @classmethod
     def nobody(cls) -> "Agent":
@@ -242,6 +258,14 @@ def _nobodys_hash() -> str:
 def _require_self_or(actor: Actor, agent_id: UUID, right: Right) -> None:
     if actor.agent_id != agent_id and not actor.may(right):
         raise Forbidden(right.value)
+
+
+def _require_password(password: str | None) -> None:
+    if password is not None and not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
+        raise BadUserInput(
+            f"A password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters.",
+            path="input.password",
+        )
 
 
 def _require_capacity(capacity: int) -> None:

@@ -91,18 +91,25 @@ async def end(transaction: Transaction, conversation_ids: list[UUID], ending: En
 
     The caller holds the locks of the conversations; the agents are locked here, by id.
     """
+    # Apart from the change: what locks and changes in one statement can deadlock with itself.
+    await transaction.execute(
+        """
+        SELECT FROM agents WHERE id IN (
+            SELECT agent_id FROM assignments
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL)
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        conversation_ids,
+    )
     await transaction.execute(
         """
         WITH held AS (
             UPDATE assignments SET ended_at = relevo_now(), ending = $2
             WHERE conversation_id = ANY($1) AND ended_at IS NULL RETURNING agent_id
-        ), freed AS (
-            SELECT a.id FROM agents a WHERE a.id IN (SELECT agent_id FROM held)
-            ORDER BY a.id FOR NO KEY UPDATE
         )
         UPDATE agents a SET load = a.load - h.count
-        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h, freed f
-        WHERE a.id = h.agent_id AND f.id = a.id
+        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h
+        WHERE a.id = h.agent_id
         """,
         conversation_ids,
         ending.value,

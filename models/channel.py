@@ -11,7 +11,7 @@ from models import event
 from models.access import Actor, Right
 from models.agent import Agent
 from models.base import NAME_LENGTH_MAX, Line, Record, reference, require_name
-from models.database import tx
+from models.database import Raced, Transaction, tx
 from models.errors import (
     ChannelNotConnected,
     LineNotSupported,
@@ -119,12 +119,13 @@ class Channel(Record):
         TeamHasChannel (unless `replace`, which moves the group to this channel).
         """
         by.require(Right.CONFIGURE)
-        async with tx():
-            await type(self).select_for_update(no_key=True).get(id=self.id)
+        group_id = target.team_id if line is Line.SALES else None
+        async with tx() as transaction:
+            await self._lock_with_holder(transaction, group_id, by=by)
             if target != Target():
                 await self._require_assignable(line, target)
-            if line is Line.SALES and target.team_id is not None:
-                await self._take_group(target.team_id, replace=replace)
+            if group_id is not None:
+                await self._take_group(group_id, replace=replace)
             if line is Line.SALES:
                 self.sales_team_id, self.sales_agent_id = target.team_id, target.agent_id
             else:
@@ -138,6 +139,25 @@ class Channel(Record):
                 to_agent_id=target.agent_id,
                 line=line,
             )
+
+    async def _lock_with_holder(
+        self, transaction: Transaction, group_id: UUID | None, *, by: Actor
+    ) -> None:
+        """Lock this channel and the one that holds the group, by id, then the group, and reload.
+
+        Raises NotFound; Raced when the group went to a third channel meanwhile.
+        """
+        own = type(self).filter(workspace_id=by.workspace_id)
+        holder = await own.filter(sales_team_id=group_id).first() if group_id else None
+        ids = sorted({self.id, holder.id if holder else self.id})
+        for id in ids:
+            if await own.select_for_update(no_key=True).get_or_none(id=id) is None:
+                raise NotFound("channel", path="input.channelId")
+        if group_id is not None:
+            await transaction.execute("SELECT FROM teams WHERE id = $1 FOR NO KEY UPDATE", group_id)
+            if await own.filter(sales_team_id=group_id).exclude(id__in=ids).exists():
+                raise Raced
+        await self.refresh_from_db()
 
     @classmethod
     async def find(cls, id: UUID, *, by: Actor) -> "Channel":

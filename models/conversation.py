@@ -187,8 +187,8 @@ class Conversation(Record):
     async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
         """Answer the customer; returns the message's id."""
         message.require_text(text)
-        await self._require_workable(by)
         self._require_open()
+        await self._require_workable(by)
         return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
@@ -222,8 +222,8 @@ class Conversation(Record):
         BadUserInput.
         """
         require_length(summary or "", SUMMARY_LENGTH_MAX, path="input.summary")
-        await self._require_workable(by)
         self._require_open()
+        await self._require_workable(by)
         if reason_id is not None:
             await ClosingReason.usable(reason_id, by=by)
         elif (await Workspace.get(id=self.workspace_id)).closing_reason_required:
@@ -341,13 +341,15 @@ class Conversation(Record):
     @classmethod
     async def open_one(cls, contact_id: UUID, channel_id: UUID) -> UUID | None:
         """The contact's open conversation on a channel; there is at most one."""
-        found = (
-            await cls.filter(contact_id=contact_id, channel_id=channel_id)
-            .exclude(status=Status.CLOSED)
-            .first()
-            .values("id")
+        found: UUID | None = await fetchval(
+            """
+            SELECT id FROM conversations
+            WHERE contact_id = $1 AND channel_id = $2 AND status <> 'CLOSED'
+            """,
+            contact_id,
+            channel_id,
         )
-        return found["id"] if found else None
+        return found
 
     def _require_open(self) -> None:
         if not self.is_open:
@@ -372,7 +374,7 @@ class Conversation(Record):
         if agent is None:
             raise NotFound("agent", path="input.agentId")
         verdict = None
-        if not agent.is_connected or agent.availability is Availability.OFFLINE:
+        if not await agent.has_live_lease() or agent.availability is Availability.OFFLINE:
             verdict = Verdict.OFFLINE
         elif agent.availability is Availability.AWAY:
             verdict = Verdict.AWAY

@@ -7,7 +7,7 @@ statements outside of both through `fetch()` and its siblings.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,6 +61,7 @@ class Transaction:
         self.events: list[dict[str, Any]] = []
         # What runs once after the commit, by a key that lets a module find its own again.
         self.followers: dict[str, Any] = {}
+        self.is_over = False
         self.fetch = connection.fetch
         self.fetchrow = connection.fetchrow
         self.fetchval = connection.fetchval
@@ -212,7 +213,7 @@ async def tx() -> AsyncIterator[Transaction]:
     (Tortoise's own `in_transaction` loses it when cancelled while entering). What was asked to
     `follow` runs after the commit, outside of the transaction. READ COMMITTED.
     """
-    running = _current.get()
+    running = current()
     if running is not None:
         yield running
         return
@@ -224,6 +225,7 @@ async def tx() -> AsyncIterator[Transaction]:
             yield transaction
             await transaction.commit()
         finally:
+            transaction.is_over = True
             _current.reset(token)
     await transaction.after_commit()
 
@@ -255,13 +257,22 @@ async def _connection() -> AsyncIterator["Connection"]:
 
 
 async def _release(connection: "Connection") -> None:
+    """Give a connection back, whatever state it is in.
+
+    Never raises: the command is committed or not by now, and an error here would repeat it.
+    """
     try:
         if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
     except Exception as error:  # noqa: BLE001 - a dead connection has nothing to roll back
         log.info("rollback failed", error=type(error).__name__)
-        connection.terminate()
-    await _pool().release(connection)
+        with suppress(Exception):
+            connection.terminate()
+    try:
+        # The pool replaces a connection that is closed.
+        await _pool().release(connection)
+    except Exception as error:  # noqa: BLE001 - see above
+        log.info("release failed", error=type(error).__name__)
 
 
 async def _keep_session(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -299,12 +310,14 @@ def _is_retryable(error: BaseException | None) -> bool:
 
 
 def current() -> Transaction | None:
-    return _current.get()
+    """The transaction that runs; not one that ended, which a task born inside it still sees."""
+    running = _current.get()
+    return None if running is None or running.is_over else running
 
 
 async def fetch(statement: str, *arguments: object) -> list[Row]:
     """Rows of one statement, on the running transaction if there is one."""
-    running = _current.get()
+    running = current()
     if running is not None:
         return await running.fetch(statement, *arguments)
     connection = await _acquire()

@@ -109,9 +109,15 @@ def _repeated(twin: Row) -> Received:
 
 
 async def _open_conversation(contact_id: UUID, channel_id: UUID) -> Conversation | None:
-    return await Conversation.fetch_one(
-        "contact_id = $1 AND channel_id = $2 AND status <> 'CLOSED'",
-        contact_id,
-        channel_id,
-        lock=True,
-    )
+    """The one to append to, locked; raises Raced when it closes while we wait for its lock.
+
+    Found first and locked then: a lock that waits for a row which is closed meanwhile finds
+    nothing and keeps the row, and a queue's lock after it would be out of order.
+    """
+    id = await Conversation.open_one(contact_id, channel_id)
+    if id is None:
+        return None
+    found = await Conversation.fetch_one("id = $1", id, lock=True)
+    if found is None or not found.is_open:
+        raise Raced
+    return found

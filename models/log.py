@@ -46,7 +46,9 @@ class Event:
     @classmethod
     def of(cls, row: Row) -> "Event":
         fields = dict(row)
-        fields["kind"] = Kind(fields["kind"])
+        # A newer version may log what this one does not know: its readers must not stop for it.
+        known = fields["kind"] in Kind.__members__
+        fields["kind"] = Kind(fields["kind"]) if known else Kind.OTHER
         fields["actor_kind"] = ActorKind(fields["actor_kind"])
         fields["data"] = orjson.loads(fields["data"]) if fields["data"] else {}
         return cls(**fields)

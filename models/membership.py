@@ -30,7 +30,7 @@ class Membership(Record):
         by.require(Right.CONFIGURE)
         async with tx() as transaction:
             # The team's lock keeps the positions apart when two agents join at once.
-            await transaction.execute("SELECT FROM teams WHERE id = $1 FOR NO KEY UPDATE", team.id)
+            await Team.lock(team.id, by=by)
             active = await transaction.fetchval(
                 "SELECT is_active FROM agents WHERE id = $1 AND workspace_id = $2",
                 agent_id,
@@ -59,12 +59,16 @@ class Membership(Record):
     async def remove(cls, *, by: Actor, team: Team, agent_id: UUID) -> None:
         """Take an agent out of a team; the conversations it holds stay with it."""
         by.require(Right.CONFIGURE)
-        async with tx():
+        async with tx() as transaction:
+            # What the queue gives out is decided under this lock too: nothing goes to one who left.
+            await Team.lock(team.id, by=by)
             if not await cls.filter(team_id=team.id, agent_id=agent_id).delete():
                 raise NotMember
             event.record(
                 event.Kind.MEMBER_REMOVED, by=by, from_team_id=team.id, from_agent_id=agent_id
             )
+            # A Todos without listed members has everybody as a member again.
+            queue.follow(transaction, teams=[team.id])
 
     @classmethod
     async def reorder(cls, *, by: Actor, team: Team, agent_ids: list[UUID]) -> None:

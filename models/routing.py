@@ -39,6 +39,9 @@ async def route(
 
     The caller holds the contact's lock, appends the message, and then calls `settle`.
     """
+    # Read again and held: what was told of its target before our commit counts.
+    held = await Channel.fetch_one("id = $1", channel.id, hold=True)
+    channel = held or channel
     facts = await read_facts(transaction, contact_id, channel, line)
     chosen = precedence.place(facts)
     routed = {"facts": facts, "passed": chosen.passed}

@@ -203,12 +203,18 @@ class Team(Record):
         """A team and its queue, locked for the rest of the transaction; raises NotFound,
         TeamInactive.
         """
+        found = await cls.lock(id, by=by)
+        if not found.is_active:
+            raise TeamInactive
+        return found
+
+    @classmethod
+    async def lock(cls, id: UUID, *, by: Actor) -> "Team":
+        """A team and its queue, active or not, locked; raises NotFound."""
         own = cls.filter(workspace_id=by.workspace_id)
         found = await own.select_for_update(no_key=True).get_or_none(id=id)
         if found is None:
             raise NotFound("team", path="input.teamId")
-        if not found.is_active:
-            raise TeamInactive
         return found
 
     @property

@@ -11,7 +11,7 @@ from models.agent import CAPACITY_DEFAULT
 from models.base import Line
 from models.channel import ChannelKind, Target
 from models.contact import ContactIdentity, Sender, set_owner
-from models.database import tx
+from models.database import retrying, tx
 from models.decision import Availability, Distribution
 from models.inbound import Received, receive
 
@@ -160,14 +160,18 @@ async def a_message(
 ) -> Received:
     """Something a customer writes: a new customer, unless the sender is named."""
     number = next(_numbers)
-    return await receive(
-        by=Actor.system(channel.workspace_id),
-        channel_id=channel.id,
-        external_id=external_id or f"message-{number}",
-        sender=Sender(sender or f"customer-{number}", name="Ada"),
-        text=text,
-        line=line,
-    )
+
+    async def command() -> Received:
+        return await receive(
+            by=Actor.system(channel.workspace_id),
+            channel_id=channel.id,
+            external_id=external_id or f"message-{number}",
+            sender=Sender(sender or f"customer-{number}", name="Ada"),
+            text=text,
+            line=line,
+        )
+
+    return await retrying(command)
 
 
 async def a_conversation(

@@ -196,6 +196,53 @@ async def test_a_commit_that_nobody_heard_of_is_repeated_only_where_that_does_no
     assert (await log.head(workspace.id)).seq == before + effects
 
 
+async def test_a_connection_lost_after_the_commit_repeats_nothing(
+    workspace: Workspace, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[str] = []
+
+    async def follow() -> None:
+        followed.append("once")
+
+    async def command() -> None:
+        async with tx() as transaction:
+            event.record(Kind.WORKSPACE_UPDATED, by=by_system(workspace))
+            transaction.followers["test"] = follow
+            pid = await transaction.fetchval("SELECT pg_backend_pid()")
+            commit = transaction.commit
+
+            async def commit_and_die() -> None:
+                await commit()
+                await killer.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+
+            monkeypatch.setattr(transaction, "commit", commit_and_die)
+
+    before = (await log.head(workspace.id)).seq
+    killer = await asyncpg.connect(**database.credentials(pool))
+    await retrying(command)
+    await killer.close()
+
+    assert (await log.head(workspace.id)).seq == before + 1
+    assert followed == ["once"]
+
+
+async def test_a_task_that_outlives_its_transaction_has_none(workspace: Workspace) -> None:
+    over = asyncio.Event()
+
+    async def linger() -> bool:
+        await over.wait()
+        async with tx() as own:
+            event.record(Kind.WORKSPACE_UPDATED, by=by_system(workspace))
+            return own is not parent
+
+    async with tx() as parent:
+        task = asyncio.create_task(linger())
+    over.set()
+
+    assert current() is None
+    assert await task
+
+
 async def test_repeating_ends_with_the_last_error(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

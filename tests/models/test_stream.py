@@ -154,6 +154,23 @@ async def test_a_hole_in_a_log_ends_its_own_followers_and_nobody_elses(
     assert await followed(reader, other, elsewhere.seq, elsewhere.seq + 1) == [elsewhere.seq + 1]
 
 
+async def test_what_a_newer_version_logs_stops_no_reader(
+    workspace: Workspace, reader: Reader
+) -> None:
+    head = await log.head(workspace.id)
+    await record(workspace, 2)
+    await fetch(
+        "UPDATE events SET kind = 'UNHEARD_OF' WHERE workspace_id = $1 AND seq = $2",
+        workspace.id,
+        head.seq + 1,
+    )
+
+    found = await log.read(workspace.id, head.seq)
+
+    assert [logged.kind for logged in found] == [Kind.OTHER, Kind.WORKSPACE_UPDATED]
+    assert await followed(reader, workspace, head.seq, head.seq + 2) == [head.seq + 1, head.seq + 2]
+
+
 async def test_only_the_followed_workspaces_are_woken(workspace: Workspace) -> None:
     reader = Reader()
 

@@ -113,6 +113,9 @@ class Company:
     waiting: Conversation
     held: Conversation
     closed: Conversation
+    with_bot: Conversation
+    also_with_bot: Conversation
+    escalated: Conversation
     message: Message
     reason: ClosingReason
     token: Token
@@ -135,7 +138,10 @@ class Company:
 
 
 async def a_company() -> Company:
-    """A manual team with a channel and one agent, who holds one conversation; others wait."""
+    """A manual team with a channel and one agent, who holds one conversation; others wait.
+
+    The department's bot has two more, and its only member, the operator, holds one.
+    """
     workspace = await a_workspace()
     by = by_system(workspace)
     agent = await an_agent(workspace)
@@ -147,18 +153,24 @@ async def a_company() -> Company:
     async with working(closed.id, by=as_agent(agent)) as conversation:
         await conversation.close(by=as_agent(agent))
     token, _ = await Token.issue(by=by, name="Script", scopes=())
+    operator = await an_agent(workspace, role=Role.OPERATOR)
+    department = await a_team(workspace, line=Line.SUPPORT, members=[operator])
+    desk = await a_channel(workspace, team=department, bot=True)
     return Company(
         workspace=workspace,
         admin=await an_agent(workspace, role=Role.ADMIN),
-        operator=await an_agent(workspace, role=Role.OPERATOR),
+        operator=operator,
         agent=agent,
         team=team,
-        department=await a_team(workspace, line=Line.SUPPORT),
+        department=department,
         channel=channel,
         contact=await Contact.get(id=waiting.contact_id),
         waiting=waiting,
         held=held,
         closed=closed,
+        with_bot=await a_conversation(workspace, channel=desk),
+        also_with_bot=await a_conversation(workspace, channel=desk),
+        escalated=await a_conversation(workspace, channel=desk, holder=operator),
         message=await Message.get(conversation_id=waiting.id),
         reason=await ClosingReason.add(by=by, name="Solved"),
         token=token,

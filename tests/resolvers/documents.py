@@ -19,6 +19,7 @@ from graphql import (
     get_named_type,
 )
 
+from resolvers.ids import encode
 from resolvers.schema import schema
 from tests.resolvers.client import Company
 
@@ -34,16 +35,22 @@ Path = tuple[str, ...]
 # Which type an argument or an input's field names by its id; `id` and `ids` are told by the field.
 NAMED = {
     "agentId": "Agent",
+    "agentIds": "Agent",
     "assigneeId": "Agent",
     "channelId": "Channel",
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
     "conversationId": "Conversation",
     "onBehalfOf": "Agent",
+    "parentId": "Team",
     "queueId": "Queue",
     "teamId": "Team",
     "tokenId": "Token",
 }
+
+
+# What takes several values.
+LISTS = ("agentIds", "ids", "scopes")
 
 
 @dataclass(frozen=True)
@@ -124,8 +131,14 @@ def valid(operation: Operation, company: Company) -> dict[str, Any]:
     variables: dict[str, Any] = deepcopy(VALID.get(operation.name, pages))
     for place in operation.places("ID"):
         if place in REQUIRED_IDS.get(operation.name, ()):
-            put(variables, place, company.id(operation.type_named(place)))
+            put(variables, place, _usual(operation, place, company))
     return variables
+
+
+def _usual(operation: Operation, place: Path, company: Company) -> str:
+    type_name = operation.type_named(place)
+    other = INSTEAD.get((operation.name, place[-1]))
+    return str(encode(type_name, getattr(company, other).id)) if other else company.id(type_name)
 
 
 def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]:
@@ -134,7 +147,7 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     inner = variables
     for name in above:
         inner = inner.setdefault(name, {})
-    inner[last] = [value] if last in ("ids", "scopes") else value
+    inner[last] = [value] if last in LISTS else value
     return variables
 
 
@@ -145,13 +158,19 @@ def _ids(*names: str) -> tuple[Path, ...]:
 REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "agentSetAvailability": _ids("agentId"),
     "agentUpdate": _ids("agentId"),
+    "channelAssign": _ids("channelId"),
+    "channelSetBot": _ids("channelId"),
     "contact": (("id",),),
+    "contactSetOwner": _ids("contactId"),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
     "conversationChanged": (("conversationId",),),
     "conversationClose": _ids("conversationId"),
+    "conversationHandOff": _ids("conversationId"),
+    "conversationPauseBot": _ids("conversationId"),
     "conversationPick": _ids("conversationId"),
     "conversationReopen": _ids("conversationId"),
+    "conversationResumeBot": _ids("conversationId"),
     "conversationTransfer": _ids("conversationId", "teamId"),
     "conversationUnassign": _ids("conversationId"),
     "messageReceive": _ids("channelId"),
@@ -163,11 +182,29 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
     "team": (("id",),),
+    "teamMemberAdd": _ids("teamId", "agentId"),
+    "teamMemberRemove": _ids("teamId", "agentId"),
+    "teamMembersReorder": _ids("teamId", "agentIds"),
+    "teamUpdate": _ids("teamId"),
     "tokenRevoke": _ids("tokenId"),
 }
+# Which of the company's records it takes where the usual one of that type would be refused.
+INSTEAD: Mapping[tuple[str, str], str] = {
+    ("conversationHandOff", "conversationId"): "with_bot",
+    ("conversationPauseBot", "conversationId"): "also_with_bot",
+    ("conversationResumeBot", "conversationId"): "escalated",
+    ("teamMemberAdd", "teamId"): "department",
+    ("teamMemberRemove", "teamId"): "department",
+    ("teamMemberRemove", "agentId"): "operator",
+}
 VALID: Mapping[str, dict[str, Any]] = {
+    "agentCreate": {"input": {"name": "Grace", "email": "grace@example.com"}},
     "agentSetAvailability": {"input": {"availability": "AWAY"}},
     "agentUpdate": {"input": {"name": "Somebody"}},
+    "channelAssign": {"input": {"line": "SALES"}},
+    "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
+    "channelSetBot": {"input": {"isOn": True}},
+    "closingReasonCreate": {"input": {"name": "Sold"}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
@@ -176,5 +213,8 @@ VALID: Mapping[str, dict[str, Any]] = {
     "presenceBeat": {"input": {"device": "browser"}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},
+    "teamCreate": {"input": {"name": "North", "line": "SALES"}},
+    "teamUpdate": {"input": {"name": "South"}},
     "tokenCreate": {"input": {"name": "Script", "scopes": []}},
+    "workspaceUpdate": {"input": {"name": "Acme and Sons"}},
 }

@@ -16,10 +16,11 @@ from tests.resolvers.conftest import As
 from tests.resolvers.documents import OPERATIONS, put, valid
 
 ROLES = ("AGENT", "OPERATOR", "ADMIN", *SCOPES)
-READ, WRITE, ASSIGN, RECEIVE, CONTACTS, PRESENCE, SETTINGS, CONFIGURE = SCOPES
+READ, WRITE, ASSIGN, RECEIVE, CONTACTS, OWN, PRESENCE, SETTINGS, CONFIGURE = SCOPES
 PEOPLE = ("AGENT", "OPERATOR", "ADMIN")
 SEEING = ("OPERATOR", "ADMIN", READ, WRITE, ASSIGN)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
+CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
 
 # Whoever is not named gets nothing: an empty list, null, NOT_FOUND or FORBIDDEN.
@@ -28,8 +29,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "agents": (*PEOPLE, READ, WRITE, ASSIGN, PRESENCE, SETTINGS, CONFIGURE),
     "channels": (*PEOPLE, READ, WRITE, ASSIGN, RECEIVE, SETTINGS, CONFIGURE),
     "closingReasons": EVERYBODY,
-    "contact": (*SEEING, CONTACTS),
-    "contacts": (*SEEING, CONTACTS),
+    "contact": (*SEEING, CONTACTS, OWN),
+    "contacts": (*SEEING, CONTACTS, OWN),
     "conversation": SEEING,
     "conversations": SEEING,
     "events": ("OPERATOR", "ADMIN", READ),
@@ -43,13 +44,22 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "viewer": EVERYBODY,
     "workspace": EVERYBODY,
     # Commands.
+    "agentCreate": CONFIGURING,
     "agentSetAvailability": ("OPERATOR", "ADMIN", PRESENCE),
-    "agentUpdate": ("ADMIN", CONFIGURE),
+    "agentUpdate": CONFIGURING,
+    "channelAssign": CONFIGURING,
+    "channelCreate": CONFIGURING,
+    "channelSetBot": CONFIGURING,
+    "closingReasonCreate": CONFIGURING,
+    "contactSetOwner": ("OPERATOR", "ADMIN", OWN),
     "conversationAssign": ("OPERATOR", "ADMIN", ASSIGN),
     "conversationClose": WORKING,
-    # Only a person picks.
+    "conversationHandOff": ("ADMIN", RECEIVE),
+    # Only a person takes over, or picks.
+    "conversationPauseBot": ("OPERATOR", "ADMIN"),
     "conversationPick": ("OPERATOR", "ADMIN"),
     "conversationReopen": WORKING,
+    "conversationResumeBot": WORKING,
     "conversationTransfer": WORKING,
     "conversationUnassign": WORKING,
     "messageReceive": ("ADMIN", RECEIVE),
@@ -58,8 +68,14 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "presenceBeat": ("OPERATOR", "ADMIN", PRESENCE),
     "signIn": (),
     "signOut": EVERYBODY,
-    "tokenCreate": ("ADMIN", CONFIGURE),
-    "tokenRevoke": ("ADMIN", CONFIGURE),
+    "teamCreate": CONFIGURING,
+    "teamMemberAdd": CONFIGURING,
+    "teamMemberRemove": CONFIGURING,
+    "teamMembersReorder": CONFIGURING,
+    "teamUpdate": CONFIGURING,
+    "tokenCreate": CONFIGURING,
+    "tokenRevoke": CONFIGURING,
+    "workspaceUpdate": CONFIGURING,
 }
 # What is done to another conversation than the one that waits.
 OTHERS = {"conversationReopen": "closed", "conversationUnassign": "held"}

@@ -208,6 +208,14 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("agentUpdate", ("input", "name"), 200),
     ("tokenCreate", ("input", "name"), 200),
     ("conversationClose", ("input", "summary"), 10_000),
+    ("agentCreate", ("input", "email"), 254),
+    ("agentCreate", ("input", "password"), 1_024),
+    ("teamCreate", ("input", "name"), 200),
+    ("teamUpdate", ("input", "name"), 200),
+    ("agentCreate", ("input", "name"), 200),
+    ("channelCreate", ("input", "name"), 200),
+    ("closingReasonCreate", ("input", "name"), 200),
+    ("workspaceUpdate", ("input", "name"), 200),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -248,6 +256,13 @@ async def test_a_text_fills_its_column_and_no_more(
         ("messageReceive", ("input", "text")),
         ("messageSend", ("input", "text")),
         ("noteAdd", ("input", "text")),
+        ("agentCreate", ("input", "email")),
+        ("teamCreate", ("input", "name")),
+        ("teamUpdate", ("input", "name")),
+        ("agentCreate", ("input", "name")),
+        ("channelCreate", ("input", "name")),
+        ("closingReasonCreate", ("input", "name")),
+        ("workspaceUpdate", ("input", "name")),
     ],
 )
 async def test_what_must_say_something_is_not_blank(
@@ -292,7 +307,10 @@ async def test_a_closed_conversation_takes_no_command_but_a_note(
     assert found == {
         "conversationAssign": ["CONVERSATION_CLOSED"],
         "conversationClose": ["CONVERSATION_CLOSED"],
+        "conversationHandOff": ["CONVERSATION_NOT_WITH_BOT"],
+        "conversationPauseBot": ["CONVERSATION_NOT_WITH_BOT"],
         "conversationPick": ["CONVERSATION_NOT_QUEUED"],
+        "conversationResumeBot": ["CONVERSATION_NOT_ASSIGNED"],
         "conversationTransfer": ["CONVERSATION_CLOSED"],
         "conversationUnassign": ["CONVERSATION_NOT_ASSIGNED"],
         "messageSend": ["CONVERSATION_CLOSED"],

@@ -1,4 +1,4 @@
-"""How many SQL statements a request costs: exact, and the same however long its lists are."""
+"""How many SQL statements a request costs: bounded, and the same however long its lists are."""
 
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,21 @@ from tests.resolvers.conftest import As
 Statements = list[str]
 # Two loads of agents are one statement or two, as the answers before them happen to come in.
 LUCK = 3
+# What each command may cost: what it did when this was written, and 3 for locks to come. In each:
+# 1 for the token, 2 for the idempotency key, 1 for BEGIN, 2 for the numbers and COMMIT, and 1 for
+# what the answer shows; for an agent 1 for what it sees, twice.
+STATEMENTS_MAX = {
+    "open": 25,
+    "append": 15,
+    "repeat": 9,
+    "open and assign": 24,
+    "send": 14,
+    "note": 14,
+    "pick": 15,
+    "unassign": 14,
+    "close": 18,
+    "refuse": 8,
+}
 PAGE_STATEMENTS_MAX = 25
 FIELDS = """
     id status line openedAt lastActivityAt version position waitingSeconds waitingOnAbsentAgent
@@ -52,13 +67,13 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
 
 
 @contextmanager
-def budget(statements: Statements, number: int) -> Iterator[None]:
-    """The block must run exactly this many statements."""
+def budget(statements: Statements, command: str) -> Iterator[None]:
+    """The block must run no more statements than the command's budget."""
     statements.clear()
     yield
     told = "\n".join(" ".join(statement.split())[:150] for statement in statements)
     spent = len(statements)
-    assert spent == number, f"{spent} statements:\n{told}"
+    assert spent <= STATEMENTS_MAX[command], f"{spent} statements:\n{told}"
 
 
 async def counted(statements: Statements, asking: Awaitable[Any]) -> int:
@@ -162,8 +177,6 @@ def receiving(company: Company, number: int, sender: str) -> dict[str, Any]:
 
 
 CONVERSATION = "conversation { id }"
-# In each: 1 for the token, 2 for the idempotency key, 1 for BEGIN, 2 for the numbers and COMMIT,
-# and 1 for what the answer shows; for an agent 1 for what it sees, twice.
 
 
 async def test_taking_a_message_in_has_a_budget(
@@ -175,14 +188,14 @@ async def test_taking_a_message_in_has_a_budget(
     )
     automatic = await a_channel(company.workspace, team=lively)
 
-    with budget(statements, 22):
+    with budget(statements, "open"):
         opened = await script.do("messageReceive", receiving(company, 1, "new"), CONVERSATION)
-    with budget(statements, 12):
+    with budget(statements, "append"):
         appended = await script.do("messageReceive", receiving(company, 2, "new"), CONVERSATION)
-    with budget(statements, 6):
+    with budget(statements, "repeat"):
         again = await script.do("messageReceive", receiving(company, 2, "new"), CONVERSATION)
     given = {**receiving(company, 3, "newer"), "channelId": encode("Channel", automatic.id)}
-    with budget(statements, 21):
+    with budget(statements, "open and assign"):
         assigned = await script.do("messageReceive", given, CONVERSATION)
 
     assert [answer.codes for answer in (opened, appended, again, assigned)] == [[]] * 4
@@ -195,9 +208,9 @@ async def test_answering_has_a_budget(
     held = str(encode("Conversation", company.held.id))
     sending = {"conversationId": held, "text": "Hello.", "idempotencyKey": "1"}
 
-    with budget(statements, 11):
+    with budget(statements, "send"):
         sent = await agent.do("messageSend", sending, CONVERSATION)
-    with budget(statements, 11):
+    with budget(statements, "note"):
         noted = await agent.do("noteAdd", sending, CONVERSATION)
 
     assert sent.codes == noted.codes == []
@@ -207,9 +220,9 @@ async def test_moving_has_a_budget(company: Company, calling: As, statements: St
     agent = calling(await session_of(company.agent))
     waiting = {"conversationId": company.id("Conversation")}
 
-    with budget(statements, 12):
+    with budget(statements, "pick"):
         picked = await agent.do("conversationPick", waiting, CONVERSATION)
-    with budget(statements, 11):
+    with budget(statements, "unassign"):
         unassigned = await agent.do("conversationUnassign", waiting, CONVERSATION)
 
     assert picked.codes == unassigned.codes == []
@@ -223,7 +236,7 @@ async def test_closing_has_a_budget(company: Company, calling: As, statements: S
         "idempotencyKey": "1",
     }
 
-    with budget(statements, 15):
+    with budget(statements, "close"):
         closed = await agent.do("conversationClose", closing, CONVERSATION)
 
     assert closed.codes == []
@@ -235,7 +248,7 @@ async def test_a_refusal_costs_no_more_than_finding_out(
     agent = calling(await session_of(company.agent))
     waiting = {"conversationId": company.id("Conversation"), "expectedVersion": 99}
 
-    with budget(statements, 5):
+    with budget(statements, "refuse"):
         refused = await agent.do("conversationPick", waiting, CONVERSATION)
 
     assert refused.codes == ["CONVERSATION_CHANGED"]

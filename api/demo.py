@@ -76,7 +76,7 @@ async def ensure(home: Path) -> Demo:
         workspace_id = await fetchval("SELECT id FROM workspaces WHERE name = $1", NAME)
         if workspace_id is None:
             workspace_id = await _found()
-        token = await _token(Actor.system(workspace_id), home.expanduser() / "demo.json")
+        token = await _token(Actor.system(workspace_id), home / "demo.json")
     return Demo([DemoAgent(_email(n), PASSWORD, role) for _, n, role, _ in _AGENTS], token)
 
 
@@ -155,13 +155,13 @@ async def _opens_everything(secret: str, workspace_id: UUID) -> bool:
 
 def _kept(file: Path) -> str | None:
     try:
-        return str(json.loads(file.read_text())["token"])
+        return str(json.loads(file.expanduser().read_text())["token"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _keep(file: Path, secret: str) -> None:
-    with suppress(OSError), open(file, "w", opener=private) as kept:
+    with suppress(OSError), open(file.expanduser(), "w", opener=private) as kept:
         json.dump({"token": secret}, kept)
 
 

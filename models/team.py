@@ -23,6 +23,7 @@ from models.errors import (
 
 TREE_DEPTH_MAX = 10
 PRIORITY_MAX = 10
+MAX_OPEN_MAX = 10_000
 WINDOW_HOURS_MIN = 1
 WINDOW_HOURS_MAX = 90 * 24
 WINDOW_FOR_EVER = 0
@@ -101,8 +102,8 @@ class Team(Record):
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
         require_window(changes.get("reassignment_window_hours"), least=WINDOW_FOR_EVER)
-        if (changes.get("max_open") or 1) < 1:
-            raise BadUserInput("maxOpen is 1 or more, or none.", path="input.maxOpen")
+        if changes.get("max_open") is not None and not 1 <= changes["max_open"] <= MAX_OPEN_MAX:
+            raise BadUserInput(f"maxOpen is 1 to {MAX_OPEN_MAX}, or none.", path="input.maxOpen")
         async with tx() as transaction:
             team = await cls.locked(id, by=by)
             changed = {name: to for name, to in changes.items() if to != getattr(team, name)}

@@ -50,6 +50,13 @@ SAID = Nested(
     """,
     Keyset("created_at"),
 )
+HELD = Nested(
+    """
+    SELECT a.id, a.agent_id, a.team_id, a.rule, a.decision, a.started_at, a.ended_at, a.ending
+    FROM assignments a WHERE a.workspace_id = $1 AND a.conversation_id = p.id
+    """,
+    Keyset("started_at"),
+)
 WAITING = Nested(
     f"""
     SELECT {", ".join(f"c.{name}" for name in CONVERSATION_COLUMNS if name != "now")},
@@ -68,6 +75,16 @@ class MessageEdge(Edge[Message]):
 
 @strawberry.type(description="A page of messages.")
 class MessageConnection(Connection[Message]):
+    pass
+
+
+@strawberry.type(description="An assignment of a page.")
+class AssignmentEdge(Edge[Assignment]):
+    pass
+
+
+@strawberry.type(description="A page of assignments.")
+class AssignmentConnection(Connection[Assignment]):
     pass
 
 
@@ -154,10 +171,33 @@ class Conversation(Node):
         row = await info.context.loaders.assignments.load(self.row["id"])
         return Assignment.of(row)
 
-    @strawberry.field(description="Why it has the place it has; null where nothing was decided.")
+    @strawberry.field(
+        description="Why it has the place it has now; `assignments` keep the earlier decisions."
+    )
     async def decision(self, info: Info) -> Decision | None:
         held = await info.context.loaders.assignments.load(self.row["id"])
         return Decision.of(held["decision"] if held else self.row["decision"])
+
+    @strawberry.field(description="Everybody who held it, with the decisions, the first one first.")
+    async def assignments(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> AssignmentConnection:
+        page = Page(first, after, last, before)
+        loaders, id = info.context.loaders, self.row["id"]
+        return connected(  # type: ignore[return-value]  # the class given below
+            await loaders.pages.load((HELD, page, id)),
+            page,
+            HELD.order,
+            node=lambda row: Assignment(row=row),
+            connection=AssignmentConnection,
+            edge=AssignmentEdge,
+            count=lambda: loaders.counts.load((HELD, id)),
+        )
 
     @strawberry.field(description="Messages and notes, oldest first.")
     async def messages(

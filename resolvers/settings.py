@@ -266,10 +266,7 @@ async def contact_of(info: Info, id: UUID) -> Contact | None:
 
 
 async def _workspace(info: Info, id: UUID) -> Workspace | None:
-    if id != info.context.by.workspace_id:
-        return None
-    columns = ("id", "name", "idle_period_days", "closing_reason_required")
-    return Workspace.of(await WorkspaceRecord.filter(id=id).first().values(*columns))
+    return await workspace_of(info) if id == info.context.by.workspace_id else None
 
 
 async def _team(info: Info, id: UUID) -> Team | None:

@@ -1,11 +1,15 @@
 """The whole product as a person meets it: `relevo` and its processes, a client, a recorded day."""
 
 import asyncio
+import json
 import os
 import re
 import signal
+import stat
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,10 @@ READY_SECONDS_MAX = 15
 FOLLOW_SECONDS_MAX = 10
 # The demo's team whose one agent has too little room for a recorded day.
 CROWDED_QUEUE = "Wholesale"
+CROWDED_AGENT = "diego@demo.example"
+CROWDED_CHANNEL = "messenger-pagina"
+README = Path(__file__).parents[1] / "README.md"
+README_WEBSOCKET = "ws://127.0.0.1:8000/graphql"
 EVENTS_BETWEEN_CUTS = 5
 CUTS = 3
 FUTURE = "999_20990101000000_of_the_future.py"
@@ -48,6 +56,19 @@ CONVERSATIONS = "{ conversations(first: 100) { nodes { id } } }"
 SIGN_IN = """
     mutation ($email: String!, $password: String!) {
         signIn(input: {email: $email, password: $password}) { token userErrors { code } }
+    }
+"""
+CHANNELS = "{ channels(first: 100) { nodes { id name } } }"
+RECEIVE = """
+    mutation ($channel: ID!, $external: String!) {
+        messageReceive(input: {
+            channelId: $channel, externalId: $external, contact: {externalId: $external}, text: "Hi"
+        }) { conversation { id } userErrors { code } }
+    }
+"""
+SET_AVAILABILITY = """
+    mutation ($availability: AgentAvailability!) {
+        agentSetAvailability(input: {availability: $availability}) { userErrors { code } }
     }
 """
 VIEWER = "{ viewer { agent { email role } scopes } }"
@@ -366,8 +387,147 @@ def test_schema_prints_what_the_server_serves(installation: Installation, tmp_pa
     assert schema.subscription_type is not None
     assert "queueChanged" in schema.subscription_type.fields
     assert (
-        run.stdout.strip() == httpx.get(f"{installation.ready['url']}/schema.graphql").text.strip()
+        run.stdout.strip()
+        == served_schema(installation, f"Bearer {installation.token}").text.strip()
     )
+
+
+@pytest.mark.parametrize("credentials", [None, "Bearer rlv_unknown", "Basic YTpi"])
+def test_the_schema_is_not_shown_to_strangers(
+    installation: Installation, credentials: str | None
+) -> None:
+    answer = served_schema(installation, credentials)
+
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert len(answer.text.splitlines()) == 1
+
+
+def served_schema(installation: Installation, credentials: str | None) -> httpx.Response:
+    headers = {"Authorization": credentials} if credentials else {}
+    return httpx.get(f"{installation.ready['url']}/schema.graphql", headers=headers)
+
+
+def test_demo_shows_the_token_that_up_printed_and_it_is_kept_for_the_owner_only(
+    installation: Installation,
+) -> None:
+    run = relevo(installation.home, "demo")
+
+    assert run.stdout.splitlines()[-1] == f"token\t{installation.token}"
+    assert stat.S_IMODE((installation.home / "demo.json").stat().st_mode) == 0o600
+
+
+def test_demo_issues_another_token_when_the_kept_one_is_not_valid_and_revokes_none(
+    installation: Installation,
+) -> None:
+    file = installation.home / "demo.json"
+    kept = file.read_text()
+    file.write_text('{"token": "rlv_unknown"}')
+
+    run = relevo(installation.home, "demo")
+    other = run.stdout.splitlines()[-1].removeprefix("token\t")
+
+    assert json.loads(file.read_text()) == {"token": other}
+    assert installation.ask(VIEWER, token=other) == installation.ask(VIEWER)
+    file.write_text(kept)
+
+
+def test_an_agents_token_cannot_replay_and_says_so_in_one_line(
+    installation: Installation, tmp_path: Path
+) -> None:
+    agent = installation.ready["agents"][0]
+    signed = installation.ask(SIGN_IN, email=agent["email"], password=agent["password"])["signIn"]
+    day = record(tmp_path / "forbidden.jsonl")
+
+    run = relevo(
+        installation.home,
+        *("replay", day.file, "--url", installation.ready["url"]),
+        *("--token", signed["token"], "--speed", "0"),
+    )
+
+    assert run.returncode == 2, run.stdout
+    assert "FORBIDDEN" in run.stdout
+    assert len(run.stdout.splitlines()) == 1
+
+
+@contextmanager
+def example_of_the_readme(
+    installation: Installation, folder: Path, token: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The program as it is printed, watching the crowded queue."""
+    (program,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert program.count(README_WEBSOCKET) == 1
+    file = folder / "watch.py"
+    file.write_text(program.replace(README_WEBSOCKET, installation.ready["websocket"]))
+    nodes = installation.ask(QUEUES)["queues"]["nodes"]
+    queue = next(it["id"] for it in nodes if it["name"] == CROWDED_QUEUE)
+    with subprocess.Popen(
+        (sys.executable, file, queue),
+        env={**os.environ, "RELEVO_TOKEN": token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> str:
+    """The first line that has it; those before it are skipped."""
+    assert process.stdout is not None
+    skipped: list[str] = []
+    for line in process.stdout:
+        if wanted in line:
+            return line
+        skipped.append(line)
+    raise AssertionError(f"ended without {wanted}: {''.join(skipped)}")
+
+
+def write_to_the_crowded_queue(installation: Installation, external_id: str) -> str:
+    """The id of the conversation that a new customer opened."""
+    nodes = installation.ask(CHANNELS)["channels"]["nodes"]
+    channel = next(it["id"] for it in nodes if it["name"] == CROWDED_CHANNEL)
+    payload = installation.ask(RECEIVE, channel=channel, external=external_id)["messageReceive"]
+    assert payload["userErrors"] == []
+    return str(payload["conversation"]["id"])
+
+
+@pytest.fixture
+def everybody_waits(installation: Installation) -> Iterator[None]:
+    """In the crowded queue, whose agent is gone meanwhile."""
+    agent = next(it for it in installation.ready["agents"] if it["email"] == CROWDED_AGENT)
+    signed = installation.ask(SIGN_IN, email=agent["email"], password=agent["password"])["signIn"]
+    installation.ask(SET_AVAILABILITY, token=signed["token"], availability="OFFLINE")
+    yield
+    installation.ask(SET_AVAILABILITY, token=signed["token"], availability="ONLINE")
+
+
+@pytest.mark.usefixtures("everybody_waits")
+def test_the_example_of_the_readme_sees_the_snapshot_and_every_event_beyond_a_restart(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with example_of_the_readme(installation, tmp_path, installation.token) as process:
+        read_until(process, "StreamSnapshot")
+        read_until(process, write_to_the_crowded_queue(installation, "readme-1"))
+        web = installation.child("serve")
+        assert web is not None
+
+        os.kill(web, signal.SIGKILL)
+        read_until(process, "Connecting again")
+        eventually(installation.is_healthy)
+
+        read_until(process, "StreamResumed")
+        read_until(process, write_to_the_crowded_queue(installation, "readme-2"))
+
+
+def test_the_example_of_the_readme_outlives_a_token_that_is_refused(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with example_of_the_readme(installation, tmp_path, "rlv_unknown") as process:
+        for _ in range(2):
+            read_until(process, "Connecting again")
 
 
 def test_token_issues_one_that_works_within_its_scopes(installation: Installation) -> None:
@@ -391,7 +551,7 @@ def test_a_signal_ends_every_process_and_a_second_start_keeps_the_data(
 
     played.start()
     assert played.ask(CONVERSATIONS) == kept
-    assert played.post(old_token, VIEWER).status_code == httpx.codes.UNAUTHORIZED
+    assert played.token == old_token
     assert all(signed_in(played, agent) for agent in played.ready["agents"])
 
 

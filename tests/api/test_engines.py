@@ -261,8 +261,10 @@ def test_other_commands_find_the_servers_while_they_run(home: Path) -> None:
 
 
 def test_servers_end_in_order_and_postgresql_writes_its_checkpoint(home: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
     with embedded(home) as servers:
         processes = [child.process for child in servers.children]
 
     assert [process.returncode for process in processes if process] == [0, 0]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before

@@ -318,6 +318,25 @@ async def test_a_refused_message_exits_with_1(
     assert "messageReceive CONTACT_BLOCKED" in told(console)
 
 
+async def test_a_token_that_may_not_feed_messages_in_exits_with_2_and_one_line(
+    workspace: FakeWorkspace, url: str, tmp_path: Path
+) -> None:
+    forbidden = {"message": "You may not.", "extensions": {"code": "FORBIDDEN"}}
+
+    def forbid(input: Fields) -> Response | None:
+        return JSONResponse({"data": None, "errors": [forbidden]}) if "text" in input else None
+
+    workspace.fault = forbid
+    console = Console(file=StringIO(), width=400)
+    lines = [a_line(str(turn), contact=str(turn)) for turn in range(500)]
+
+    assert await exit_code(a_file(tmp_path, lines), url, console) == 2
+
+    (said,) = told(console).splitlines()
+    assert "FORBIDDEN: You may not." in said
+    assert "the scope messages:receive" in said
+
+
 async def test_what_cannot_begin_exits_with_2_and_one_line(
     workspace: FakeWorkspace, url: str, tmp_path: Path
 ) -> None:

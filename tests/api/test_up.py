@@ -13,6 +13,7 @@ from api.child import Child, Unusable
 from api.engines import embedded
 from api.supervision import Signals, supervise
 from api.up import listen
+from models.access import SCOPES
 
 # Stands for `relevo up`: supervises the Python programs given as arguments, ready at once.
 SUPERVISOR = """
@@ -164,6 +165,34 @@ def read_number(process: subprocess.Popen[str]) -> int:
     return next(int(line) for line in process.stderr if line.strip().isdigit())
 
 
+def test_a_child_hears_a_signal_that_its_parent_ignores() -> None:
+    waits = Child("child", (sys.executable, "-c", "import signal; signal.pause()"))
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        waits.start()
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+
+    assert waits.process is not None
+    waits.process.send_signal(signal.SIGQUIT)
+    waits.wait()
+    assert waits.ended() == -signal.SIGQUIT
+
+
+def test_the_last_words_are_those_of_the_last_start(tmp_path: Path) -> None:
+    once = "import os; os.path.exists('seen') or (os.mkdir('seen'), print('the first time'))"
+    program = f"import os; os.chdir({str(tmp_path)!r}); {once}"
+    child = Child("child", (sys.executable, "-c", program), tmp_path / "child.log")
+    said = []
+    for _ in range(2):
+        child.start()
+        child.wait()
+        said.append(child.last_words())
+
+    log = tmp_path / "child.log"
+    assert said == [f"the first time ({log})", f"it said nothing ({log})"]
+
+
 def test_children_that_cannot_start_end_everything_with_the_reason(tmp_path: Path) -> None:
     fails = Child("web", (sys.executable, "-c", "exit('no such colour')"), tmp_path / "web.log")
     lives = Child("worker", (sys.executable, "-c", WAITS), tmp_path / "worker.log")
@@ -281,7 +310,26 @@ def test_up_says_that_another_one_is_running(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     run = relevo("up", RELEVO_HOME=str(tmp_path), RELEVO_PORT="many")
 
-    assert_refused_in_one_line(run, "PORT")
+    assert_refused_in_one_line(run, "the setting RELEVO_PORT cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [((), "a token needs at least one --scope"), (("--scope", "all"), "unknown scope all")],
+)
+def test_a_token_without_a_known_scope_is_refused_with_those_there_are(
+    tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    run = relevo("token", "Demo", "--name", "Reports", *options, RELEVO_HOME=str(tmp_path))
+
+    assert_refused_in_one_line(run, f"{reason}: the known scopes are {', '.join(SCOPES)}")
+
+
+def test_help_names_every_scope() -> None:
+    run = relevo("token", "--help", COLUMNS="80")
+
+    assert run.returncode == 0
+    assert all(scope in run.stdout for scope in SCOPES)
 
 
 def test_a_command_that_finds_no_database_says_how_to_name_one(tmp_path: Path) -> None:

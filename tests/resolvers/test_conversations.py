@@ -476,7 +476,7 @@ async def test_equal_moments_are_told_apart_by_id(company: Company, admin: Clien
     forward = await pages(admin, order, backward=False)
 
     assert forward == await pages(admin, order, backward=True)
-    assert len(set(forward)) == len(forward) == 11
+    assert len(set(forward)) == len(forward) == 14
 
 
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
@@ -577,14 +577,15 @@ async def test_messages_and_members_are_paged_like_any_list(
 async def test_a_filter_narrows_the_list(company: Company, admin: Client) -> None:
     ask = "query ($filter: ConversationFilter) { conversations(filter: $filter) { totalCount } }"
     cases: list[tuple[dict[str, object], int]] = [
-        ({}, 3),
+        ({}, 6),
         ({"status": ["QUEUED"]}, 1),
         ({"status": ["QUEUED", "CLOSED"]}, 2),
+        ({"status": ["BOT"]}, 2),
         ({"status": []}, 0),
         ({"line": "SALES"}, 3),
-        ({"line": "SUPPORT"}, 0),
+        ({"line": "SUPPORT"}, 3),
         ({"teamId": company.id("Team")}, 3),
-        ({"teamId": encode("Team", company.department.id)}, 0),
+        ({"teamId": encode("Team", company.department.id)}, 3),
         ({"assigneeId": company.id("Agent")}, 1),
         ({"channelId": company.id("Channel")}, 3),
         ({"contactId": company.id("Contact")}, 1),

@@ -527,7 +527,8 @@ async def test_a_socket_has_the_rights_that_its_agent_has_now(
         await supervising.subscribe(page, "after")
         counts.append((await supervising.next("after"))["totalCount"])
 
-    assert counts == [3, 0]
+    # What the department has it goes on seeing: it is a member.
+    assert counts == [6, 3]
 
 
 async def test_a_company_without_sockets_is_not_followed(company: Company, here: Server) -> None:

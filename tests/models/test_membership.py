@@ -165,7 +165,7 @@ async def test_a_team_can_be_reordered_again_and_again(workspace: Workspace) -> 
     found = []
 
     for _ in range(6):
-        ids = ids[::-1]
+        ids.reverse()
         await Membership.reorder(by=by_system(workspace), team=team, agent_ids=ids)
         found += await served(workspace, team, 1)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from models.access import Actor
 from models.agent import Agent as AgentRecord
 from models.channel import Channel as ChannelRecord
 from models.closure import ClosingReason as ClosingReasonRecord
@@ -103,30 +104,67 @@ class ClosingReasonConnection(Connection[ClosingReason]):
     pass
 
 
-async def _page(
-    info: Info, queryset: Any, page: Page, noun: type[Any], loader: str, kind: tuple[Any, Any]
+def listing(
+    description: str,
+    *,
+    noun: type[Any],
+    loader: str,
+    connection: type[Connection[Any]],
+    edge: type[Edge[Any]],
+    visible: Callable[[Actor], Awaitable[Any]],
 ) -> Any:
-    """A page by creation: the keys in order, the rows as the noun's own loader shows them."""
+    """A list by creation: the keys in order, the rows as the noun's own loader shows them."""
 
-    async def read(ordered: Any) -> list[dict[str, Any]]:
-        keys = await ordered.values("id", "created_at")
-        rows = await getattr(info.context.loaders, loader).load_many([key["id"] for key in keys])
-        return [
-            {**row, "created_at": key["created_at"]}
-            for key, row in zip(keys, rows, strict=True)
-            if row is not None
-        ]
+    async def listed(
+        self: Any,  # noqa: ARG001 - what a field's function is called with
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Any:
+        async def read(ordered: Any) -> list[dict[str, Any]]:
+            keys = await ordered.values("id", "created_at")
+            load = getattr(info.context.loaders, loader).load_many
+            rows = await load([key["id"] for key in keys])
+            return [
+                {**row, "created_at": key["created_at"]}
+                for key, row in zip(keys, rows, strict=True)
+                if row is not None
+            ]
 
-    connection, edge = kind
-    return await paginate(
-        queryset,
-        page,
-        IN_ORDER,
-        read=read,
-        node=lambda row: noun(row=row),
-        connection=connection,
-        edge=edge,
-    )
+        return await paginate(
+            await visible(info.context.by),
+            Page(first, after, last, before),
+            IN_ORDER,
+            read=read,
+            node=lambda row: noun(row=row),
+            connection=connection,
+            edge=edge,
+        )
+
+    listed.__annotations__["return"] = connection
+    return strawberry.field(listed, description=description)
+
+
+async def _channels(by: Actor) -> Any:
+    return ChannelRecord.visible_to(by)
+
+
+async def _teams(by: Actor) -> Any:
+    return TeamRecord.visible_to(by)
+
+
+async def _queues(by: Actor) -> Any:
+    return TeamRecord.filter(id__in=await TeamRecord.queues_visible_to(by))
+
+
+async def _agents(by: Actor) -> Any:
+    return AgentRecord.visible_to(by)
+
+
+async def _closing_reasons(by: Actor) -> Any:
+    return ClosingReasonRecord.visible_to(by)
 
 
 @strawberry.type
@@ -149,108 +187,71 @@ class SettingsQuery:
     async def workspace(self, info: Info) -> Workspace | None:
         return await workspace_of(info)
 
-    @strawberry.field(description="The connected accounts.")
-    async def channels(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> ChannelConnection:
-        visible = ChannelRecord.visible_to(info.context.by)
-        page = Page(first, after, last, before)
-        kind = (ChannelConnection, ChannelEdge)
-        return cast(
-            "ChannelConnection", await _page(info, visible, page, Channel, "channels", kind)
-        )
+    channels = listing(
+        "The connected accounts.",
+        noun=Channel,
+        loader="channels",
+        connection=ChannelConnection,
+        edge=ChannelEdge,
+        visible=_channels,
+    )
 
-    @strawberry.field(description="The groups, the departments and the two Todos.")
-    async def teams(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> TeamConnection:
-        visible = TeamRecord.visible_to(info.context.by)
-        page = Page(first, after, last, before)
-        kind = (TeamConnection, TeamEdge)
-        return cast("TeamConnection", await _page(info, visible, page, Team, "teams", kind))
+    teams = listing(
+        "The groups, the departments and the two Todos.",
+        noun=Team,
+        loader="teams",
+        connection=TeamConnection,
+        edge=TeamEdge,
+        visible=_teams,
+    )
 
     @strawberry.field(description="One team; null when missing or not visible to you.")
     async def team(self, info: Info, id: Id) -> Team | None:
         return await _team(info, decode("Team", id))
 
-    @strawberry.field(description="The queues you see.")
-    async def queues(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> QueueConnection:
-        visible = TeamRecord.filter(id__in=await TeamRecord.queues_visible_to(info.context.by))
-        page = Page(first, after, last, before)
-        kind = (QueueConnection, QueueEdge)
-        return cast("QueueConnection", await _page(info, visible, page, Queue, "teams", kind))
+    queues = listing(
+        "The queues you see.",
+        noun=Queue,
+        loader="teams",
+        connection=QueueConnection,
+        edge=QueueEdge,
+        visible=_queues,
+    )
 
     @strawberry.field(description="One queue, by its own id; null when not visible to you.")
     async def queue(self, info: Info, id: Id) -> Queue | None:
         return await queue_of(info, decode("Queue", id))
 
-    @strawberry.field(description="The people of the workspace.")
-    async def agents(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> AgentConnection:
-        visible = AgentRecord.visible_to(info.context.by)
-        page = Page(first, after, last, before)
-        kind = (AgentConnection, AgentEdge)
-        return cast("AgentConnection", await _page(info, visible, page, Agent, "agents", kind))
+    agents = listing(
+        "The people of the workspace.",
+        noun=Agent,
+        loader="agents",
+        connection=AgentConnection,
+        edge=AgentEdge,
+        visible=_agents,
+    )
 
-    @strawberry.field(description="The customers you see.")
-    async def contacts(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> ContactConnection:
-        visible = await ContactRecord.visible_to(info.context.by)
-        page = Page(first, after, last, before)
-        kind = (ContactConnection, ContactEdge)
-        return cast(
-            "ContactConnection", await _page(info, visible, page, Contact, "contacts", kind)
-        )
+    contacts = listing(
+        "The customers you see.",
+        noun=Contact,
+        loader="contacts",
+        connection=ContactConnection,
+        edge=ContactEdge,
+        visible=ContactRecord.visible_to,
+    )
 
     @strawberry.field(description="One customer; null when missing or not visible to you.")
     async def contact(self, info: Info, id: Id) -> Contact | None:
         return await contact_of(info, decode("Contact", id))
 
-    @strawberry.field(description="The reasons for closing.")
-    async def closing_reasons(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> ClosingReasonConnection:
-        visible = ClosingReasonRecord.visible_to(info.context.by)
-        page = Page(first, after, last, before)
-        kind = (ClosingReasonConnection, ClosingReasonEdge)
-        return cast(
-            "ClosingReasonConnection",
-            await _page(info, visible, page, ClosingReason, "closing_reasons", kind),
-        )
+    closing_reasons = listing(
+        "The reasons for closing.",
+        noun=ClosingReason,
+        loader="closing_reasons",
+        connection=ClosingReasonConnection,
+        edge=ClosingReasonEdge,
+        visible=_closing_reasons,
+    )
 
 
 async def workspace_of(info: Info) -> Workspace | None:

@@ -1,5 +1,6 @@
 """Agents: people who sign in, with a role, an availability and a capacity."""
 
+import asyncio
 import secrets
 from datetime import datetime
 from functools import cache
@@ -77,17 +78,22 @@ class Agent(Record):
         require_name(email, length_max=EMAIL_LENGTH_MAX, path="input.email")
         _require_capacity(capacity)
         _require_password(password)
+        if role is Role.INTEGRATION:
+            raise BadUserInput("An agent is a person: scripts have tokens.", path="input.role")
+        hashed = await asyncio.to_thread(_hasher.hash, password) if password else None
         async with tx() as transaction:
             try:
                 agent = await cls.create(
                     workspace_id=by.workspace_id,
                     name=name,
                     email=email,
-                    password_hash=_hasher.hash(password) if password else None,
+                    password_hash=hashed,
                     role=role,
                     capacity=capacity,
                 )
             except IntegrityError as error:
+                if "agents_email_once" not in str(error):
+                    raise
                 raise EmailTaken from error
             event.record(event.Kind.AGENT_CREATED, by=by, to_agent_id=agent.id)
             # A member of Todos from its first moment.

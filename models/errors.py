@@ -206,7 +206,8 @@ class WindowOutOfRange(RuleViolation):
 
     def __init__(self, *, hours_max: int) -> None:
         super().__init__(
-            f"A window is 1 to {hours_max} hours.", path="input.reassignmentWindowHours"
+            f"A window is 1 to {hours_max} hours, or for ever.",
+            path="input.reassignmentWindowHours",
         )
 
 

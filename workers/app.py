@@ -62,9 +62,20 @@ async def _work(sweeper: Sweeper, redis_url: str) -> None:
     try:
         await sweeper.run()
     finally:
-        jobs.cancel()
-        await asyncio.wait({jobs})
+        await _end(jobs)
         log.info("worker stopped")
+
+
+async def _end(jobs: asyncio.Task[None]) -> None:
+    """Cancel the jobs, more than once: libraries on their way swallow a cancellation at times.
+
+    The first one leaves running jobs the time that they are promised.
+    """
+    for seconds in (tasks.JOB_COMPLETION_SECONDS_MAX + 0.5, 0.5, 0.5):
+        jobs.cancel()
+        done, _ = await asyncio.wait({jobs}, timeout=seconds)
+        if done:
+            return
 
 
 def _stop_on_signals(sweeper: Sweeper) -> None:

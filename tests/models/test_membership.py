@@ -166,11 +166,11 @@ async def test_a_team_can_be_reordered_again_and_again(workspace: Workspace) -> 
 
     for _ in range(6):
         ids.reverse()
-        await Membership.reorder(by=by_system(workspace), team=team, agent_ids=ids)
+        await Membership.reorder(by=by_system(workspace), team=team, agent_ids=list(ids))
         found += await served(workspace, team, 1)
 
     first, second, third = [agent.id for agent in agents]
-    assert found == [third, first, third, first, third, first] or second in found
+    assert found == [third, first] * 3
     assert await order(team) == [first, second, third]
 
 

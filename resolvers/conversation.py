@@ -20,7 +20,6 @@ from resolvers.pagination import (
     Last,
     Nested,
     Page,
-    connected,
     paginate,
 )
 from resolvers.types import (
@@ -187,16 +186,13 @@ class Conversation(Node):
         last: Last = None,
         before: Before = None,
     ) -> AssignmentConnection:
-        page = Page(first, after, last, before)
-        loaders, id = info.context.loaders, self.row["id"]
-        return connected(  # type: ignore[return-value]  # the class given below
-            await loaders.pages.load((HELD, page, id)),
-            page,
-            HELD.order,
+        return await info.context.loaders.nested(
+            HELD,
+            self.row["id"],
+            Page(first, after, last, before),
             node=lambda row: Assignment(row=row),
             connection=AssignmentConnection,
             edge=AssignmentEdge,
-            count=lambda: loaders.counts.load((HELD, id)),
         )
 
     @strawberry.field(description="Messages and notes, oldest first.")
@@ -208,16 +204,13 @@ class Conversation(Node):
         last: Last = None,
         before: Before = None,
     ) -> MessageConnection:
-        page = Page(first, after, last, before)
-        loaders, id = info.context.loaders, self.row["id"]
-        return connected(  # type: ignore[return-value]  # the class given below
-            await loaders.pages.load((SAID, page, id)),
-            page,
-            SAID.order,
+        return await info.context.loaders.nested(
+            SAID,
+            self.row["id"],
+            Page(first, after, last, before),
             node=lambda row: Message(row=row),
             connection=MessageConnection,
             edge=MessageEdge,
-            count=lambda: loaders.counts.load((SAID, id)),
         )
 
 
@@ -252,15 +245,13 @@ async def listed(queryset: "object", page: Page, order: Keyset) -> ConversationC
 
 async def waiting_in(info: Info, team_id: UUID, page: Page) -> ConversationConnection:
     """A page of a queue, longest waiting first; whoever sees the queue sees who waits in it."""
-    loaders = info.context.loaders
-    return connected(  # type: ignore[return-value]  # the class given below
-        await loaders.pages.load((WAITING, page, team_id)),
+    return await info.context.loaders.nested(
+        WAITING,
+        team_id,
         page,
-        WAITING.order,
         node=_node,
         connection=ConversationConnection,
         edge=ConversationEdge,
-        count=lambda: loaders.counts.load((WAITING, team_id)),
     )
 
 

@@ -60,7 +60,7 @@ class DocumentGuard(SchemaExtension):
         context = self.execution_context
         text, name = context.query or "", context.operation_name
         # Strawberry would run the first one; only its private field tells that nobody chose.
-        chosen = context._provided_operation_name  # noqa: SLF001
+        chosen = context._provided_operation_name  # noqa: SLF001 - see above
         if chosen is None and len(list(operations(parsed(text)))) > 1:
             return (_refusal("BAD_USER_INPUT", "Say which operation to run: send operationName."),)
         schema = context.schema._schema  # noqa: SLF001  # Strawberry has no public name for it

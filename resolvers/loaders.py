@@ -6,7 +6,7 @@ They batch and do not cache: a subscription's operation lives for hours.
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
@@ -17,9 +17,10 @@ from models.contact import Contact
 from models.database import fetch
 from models.team import Team
 from models.visibility import VISIBLE, Visibility
-from resolvers.pagination import Nested, Page
+from resolvers.pagination import Connection, Edge, Nested, Page, connected
 
 Row = Mapping[str, Any]
+ConnectionType = TypeVar("ConnectionType", bound=Connection[Any])
 Load = Callable[[list[UUID]], Awaitable[list[Row | None]]]
 
 CONVERSATION_COLUMNS = (
@@ -248,6 +249,28 @@ class Loaders:
             return [found[key] for key in keys]
 
         return DataLoader(load, cache=False)
+
+    async def nested(
+        self,
+        what: Nested,
+        id: UUID,
+        page: Page,
+        *,
+        node: Callable[[Row], Any],
+        connection: type[ConnectionType],
+        edge: type[Edge[Any]],
+    ) -> ConnectionType:
+        """One parent's page of a nested list, read together with those of its siblings."""
+        found = connected(
+            await self.pages.load((what, page, id)),
+            page,
+            what.order,
+            node=node,
+            connection=connection,
+            edge=edge,
+            count=lambda: self.counts.load((what, id)),
+        )
+        return cast("ConnectionType", found)
 
 
 async def projected(conversations: Any) -> list[Row]:

@@ -22,7 +22,6 @@ from resolvers.pagination import (
     Last,
     Nested,
     Page,
-    connected,
     place,
 )
 from resolvers.vocabulary import (
@@ -172,16 +171,13 @@ class Team(Node):
         last: Last = None,
         before: Before = None,
     ) -> AgentConnection:
-        page = Page(first, after, last, before)
-        loaders, id = info.context.loaders, self.row["id"]
-        return connected(  # type: ignore[return-value]  # the class given below
-            await loaders.pages.load((MEMBERS, page, id)),
-            page,
-            MEMBERS.order,
+        return await info.context.loaders.nested(
+            MEMBERS,
+            self.row["id"],
+            Page(first, after, last, before),
             node=lambda row: Agent(row=row),
             connection=AgentConnection,
             edge=AgentEdge,
-            count=lambda: loaders.counts.load((MEMBERS, id)),
         )
 
     @strawberry.field(description="Its queue; null where you may not see it.")

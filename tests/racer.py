@@ -42,8 +42,8 @@ def without_locks() -> None:
         for name in ("fetch", "fetchrow", "fetchval", "execute"):
             setattr(self, name, unlocked(getattr(self, name)))
 
-    Transaction.__init__ = init  # type: ignore[method-assign]
-    QuerySet.select_for_update = lambda self, **_: self  # type: ignore[method-assign]
+    Transaction.__init__ = init  # type: ignore[method-assign]  # broken on purpose
+    QuerySet.select_for_update = lambda self, **_: self  # type: ignore[method-assign]  # too
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ async def test_who_becomes_available_gets_what_waits(
     becomes_available: Callable[[Agent], Awaitable[None]],
 ) -> None:
     team = await a_team(workspace, distribution=distribution)
-    agent = await an_agent(workspace, teams=[team], **unavailable)  # type: ignore[arg-type]
+    agent = await an_agent(workspace, teams=[team], **unavailable)  # type: ignore[arg-type]  # a table
     conversation = await a_conversation(workspace, team=team)
     assert await holder_of(conversation) is None
 

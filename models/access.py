@@ -16,6 +16,8 @@ class Role(StrEnum):
 
     AGENT = "AGENT"
     OPERATOR = "OPERATOR"
+    AUDITOR = "AUDITOR"
+    MARKETING = "MARKETING"
     ADMIN = "ADMIN"
     INTEGRATION = "INTEGRATION"
 
@@ -37,24 +39,57 @@ class Right(StrEnum):
     ASSIGN_OTHERS = "assign conversations to others"
     RECEIVE_MESSAGES = "feed messages in"
     SET_OTHERS_AVAILABILITY = "set the availability of others"
+    NOTE_ALL = "add notes to every conversation"
     CONFIGURE = "change teams, agents, channels and settings"
     READ_SETTINGS = "read teams, agents, channels and settings"
+    CREATE_GROUPS = "create sales groups"
+    HOLD_CONVERSATIONS = "hold conversations"
+    SET_OWN_AVAILABILITY = "set one's own availability"
     SET_OWNERS = "set the owner of contacts"
     READ_CONTACTS = "read every contact"
+    EDIT_CONTACTS = "edit every contact"
+    TAG_CONTACTS = "tag every contact"
+    SAVE_SEGMENTS = "save segments"
     READ_LOG = "read the log of the workspace"
 
 
 _RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.AGENT: frozenset({Right.READ_SETTINGS}),
+    Role.AGENT: frozenset(
+        {Right.READ_SETTINGS, Right.HOLD_CONVERSATIONS, Right.SET_OWN_AVAILABILITY}
+    ),
     Role.OPERATOR: frozenset(
         {
             Right.SEE_ALL,
             Right.WORK_ALL,
+            Right.NOTE_ALL,
+            Right.HOLD_CONVERSATIONS,
             Right.ASSIGN_OTHERS,
+            Right.SET_OWN_AVAILABILITY,
             Right.SET_OTHERS_AVAILABILITY,
             Right.READ_SETTINGS,
             Right.READ_CONTACTS,
+            Right.EDIT_CONTACTS,
+            Right.TAG_CONTACTS,
+            Right.SAVE_SEGMENTS,
             Right.SET_OWNERS,
+            Right.READ_LOG,
+        }
+    ),
+    Role.AUDITOR: frozenset(
+        {
+            Right.SEE_ALL,
+            Right.NOTE_ALL,
+            Right.READ_SETTINGS,
+            Right.READ_CONTACTS,
+            Right.READ_LOG,
+        }
+    ),
+    Role.MARKETING: frozenset(
+        {
+            Right.READ_SETTINGS,
+            Right.READ_CONTACTS,
+            Right.TAG_CONTACTS,
+            Right.SAVE_SEGMENTS,
             Right.READ_LOG,
         }
     ),
@@ -64,16 +99,24 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
 # An integration has no role of a person: each scope of its token opens its own rights.
 _SCOPES: dict[str, frozenset[Right]] = {
     "conversations:read": frozenset({Right.SEE_ALL, Right.READ_LOG}),
-    "conversations:write": frozenset({Right.SEE_ALL, Right.WORK_ALL}),
+    "conversations:write": frozenset({Right.SEE_ALL, Right.WORK_ALL, Right.NOTE_ALL}),
     "conversations:assign": frozenset({Right.SEE_ALL, Right.ASSIGN_OTHERS}),
     "messages:receive": frozenset({Right.RECEIVE_MESSAGES}),
     "contacts:read": frozenset({Right.READ_CONTACTS}),
+    "contacts:write": frozenset(
+        {Right.READ_CONTACTS, Right.EDIT_CONTACTS, Right.TAG_CONTACTS, Right.SAVE_SEGMENTS}
+    ),
     "contacts:own": frozenset({Right.READ_CONTACTS, Right.SET_OWNERS}),
     "presence:write": frozenset({Right.SET_OTHERS_AVAILABILITY}),
     "settings:read": frozenset({Right.READ_SETTINGS}),
     "settings:write": frozenset({Right.READ_SETTINGS, Right.CONFIGURE}),
+    "reports:read": frozenset({Right.READ_LOG}),
 }
 SCOPES = tuple(_SCOPES)
+
+
+# The roles that conversations are given to.
+HOLDERS = [role.value for role, rights in _RIGHTS.items() if Right.HOLD_CONVERSATIONS in rights]
 
 
 @dataclass(frozen=True, slots=True)

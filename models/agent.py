@@ -14,7 +14,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.queryset import QuerySet
 
 from models import event, queue
-from models.access import Actor, Right, Role
+from models.access import HOLDERS, Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
 from models.database import fetchval, tx
 from models.decision import Availability
@@ -23,8 +23,8 @@ from models.errors import (
     BadUserInput,
     CapacityOutOfRange,
     EmailTaken,
-    Forbidden,
     NotFound,
+    RoleCannotHold,
 )
 
 CAPACITY_DEFAULT = 20
@@ -121,6 +121,18 @@ class Agent(Record):
             raise AgentInactive(agent_id=id)
         return agent
 
+    @classmethod
+    async def locked_to_hold(cls, id: UUID, *, by: Actor) -> "Agent":
+        """The agent, locked, who is to hold a conversation; raises RoleCannotHold too."""
+        agent = await cls.locked(id, by=by)
+        agent.require_holder()
+        return agent
+
+    def require_holder(self) -> None:
+        """Raise RoleCannotHold unless this role holds conversations."""
+        if self.role not in HOLDERS:
+            raise RoleCannotHold(role=self.role)
+
     async def has_live_lease(self) -> bool:
         """Whether a device is connected now, whoever looked last."""
         return bool(
@@ -157,7 +169,7 @@ class Agent(Record):
         accepts_new: bool | None = None,
     ) -> None:
         """Say whether the agent works and takes new conversations; open ones stay with it."""
-        _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
+        _require_presence(by, id)
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
             changed: dict[str, Any] = {
@@ -190,7 +202,7 @@ class Agent(Record):
     @classmethod
     async def beat(cls, id: UUID, *, by: Actor, device: str) -> None:
         """Keep a device's presence lease alive; the first lease connects the agent."""
-        _require_self_or(by, id, Right.SET_OTHERS_AVAILABILITY)
+        _require_presence(by, id)
         require_name(device, length_max=DEVICE_LENGTH_MAX, path="input.device")
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
@@ -261,9 +273,12 @@ def _nobodys_hash() -> str:
     return _hasher.hash(secrets.token_urlsafe(32))
 
 
-def _require_self_or(actor: Actor, agent_id: UUID, right: Right) -> None:
-    if actor.agent_id != agent_id and not actor.may(right):
-        raise Forbidden(right.value)
+def _require_presence(actor: Actor, agent_id: UUID) -> None:
+    """One's own availability is one's own, for whoever holds conversations."""
+    if actor.agent_id != agent_id:
+        actor.require(Right.SET_OTHERS_AVAILABILITY)
+    elif not actor.may(Right.SET_OTHERS_AVAILABILITY):
+        actor.require(Right.SET_OWN_AVAILABILITY)
 
 
 def _require_password(password: str | None) -> None:

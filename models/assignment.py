@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from tortoise import fields
 
-from models.base import NOW, Record, reference
+from models.base import NOW, Line, Record, reference
 from models.database import Transaction, encode
 from models.decision import Rule
 
@@ -19,6 +19,8 @@ class Ending(StrEnum):
     CLOSED = "CLOSED"
     TRANSFERRED = "TRANSFERRED"
     UNASSIGNED = "UNASSIGNED"
+    TIMED_OUT = "TIMED_OUT"
+    AGENT_LEFT = "AGENT_LEFT"
     REASSIGNED = "REASSIGNED"
 
 
@@ -31,11 +33,17 @@ class Assignment(Record):
     agent_id: UUID
     team = reference("models.Team", null=True)
     team_id: UUID | None
+    # The conversation's line when it began: what was once SUPPORT stays under its rules.
+    line = fields.CharEnumField(Line, max_length=16)
     rule = fields.CharEnumField(Rule, max_length=32)
     decision: dict[str, Any] = fields.JSONField()
     started_at = fields.DatetimeField(db_default=NOW)
     ended_at: datetime | None = fields.DatetimeField(null=True)
     ending = fields.CharEnumField(Ending, max_length=16, null=True)
+    # A snoozed conversation keeps its agent and leaves its load.
+    is_counted = fields.BooleanField(default=True)
+    # Since when the customer waits for this agent's first reply; empty once it came.
+    unanswered_since: datetime | None = fields.DatetimeField(null=True)
 
     class Meta:
         table = "assignments"
@@ -70,17 +78,21 @@ async def begin(transaction: Transaction, holds: list[Hold]) -> None:
         ), placed AS (
             UPDATE conversations c
             SET status = 'ASSIGNED', assignee_id = g.agent_id, decision = NULL,
-                reserved_for_id = NULL, reserved_until = NULL,
+                reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
+                skipped_agent_id = NULL, skipped_until = NULL,
                 last_activity_at = g.at, version = c.version + 1
-            FROM given g WHERE c.id = g.conversation_id
+            FROM given g WHERE c.id = g.conversation_id RETURNING c.id, c.line
         ), counted AS (
             UPDATE agents a SET load = a.load + g.count, last_assigned_at = g.at
             FROM (SELECT agent_id, count(*) AS count, max(at) AS at FROM given GROUP BY 1) g
             WHERE a.id = g.agent_id
         )
         INSERT INTO assignments
-            (id, workspace_id, conversation_id, agent_id, team_id, rule, decision, started_at)
-        SELECT id, workspace_id, conversation_id, agent_id, team_id, rule, decision, at FROM given
+            (id, workspace_id, conversation_id, agent_id, team_id, line, rule, decision,
+             started_at, is_counted, unanswered_since)
+        SELECT g.id, g.workspace_id, g.conversation_id, g.agent_id, g.team_id, p.line, g.rule,
+               g.decision, g.at, true, g.at
+        FROM given g JOIN placed p ON p.id = g.conversation_id
         """,
         encode(holds),
     )
@@ -105,10 +117,11 @@ async def end(transaction: Transaction, conversation_ids: list[UUID], ending: En
         """
         WITH held AS (
             UPDATE assignments SET ended_at = relevo_now(), ending = $2
-            WHERE conversation_id = ANY($1) AND ended_at IS NULL RETURNING agent_id
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL RETURNING agent_id, is_counted
         )
         UPDATE agents a SET load = a.load - h.count
-        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h
+        FROM (SELECT agent_id, count(*) FILTER (WHERE is_counted) AS count
+              FROM held GROUP BY 1) h
         WHERE a.id = h.agent_id
         """,
         conversation_ids,

@@ -211,6 +211,7 @@ class Channel(Record):
             raise NotFound("agent", path="input.agentId")
         if not agent.is_active:
             raise TargetInactive
+        agent.require_holder()
 
     async def _take_group(self, team_id: UUID, *, replace: bool) -> None:
         holder = await type(self).filter(sales_team_id=team_id).exclude(id=self.id).first()

@@ -1,6 +1,7 @@
 """Contacts: the customers, and the identities they write from."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from tortoise import fields
@@ -30,6 +31,11 @@ class Contact(Record):
     owner_agent_id: UUID | None
     owner_team = reference("models.Team", null=True)
     owner_team_id: UUID | None
+    # By the id of their field; typed and checked there.
+    field_values: dict[str, Any] = fields.JSONField(default=dict)
+    # Whom it was merged into; then it is nobody's any more, until it is split again.
+    merged_into = reference("models.Contact", null=True)
+    merged_into_id: UUID | None
 
     class Meta:
         table = "contacts"

@@ -70,11 +70,17 @@ class Conversation(Record):
     team_id: UUID | None
     assignee = reference("models.Agent", null=True)
     assignee_id: UUID | None
-    # Survives transfer, unassignment and time-outs: nobody loses its place by being moved.
     # Waits for its contact's owner, who is away; others may pick it, nobody is given it.
     reserved_for = reference("models.Agent", null=True)
     reserved_for_id: UUID | None
     reserved_until: datetime | None = fields.DatetimeField(null=True)
+    # Let it wait too long for an answer: passed over for it until then, or another held it.
+    skipped_agent = reference("models.Agent", null=True)
+    skipped_agent_id: UUID | None
+    skipped_until: datetime | None = fields.DatetimeField(null=True)
+    # Empty for a snoozed one: until the customer writes.
+    snoozed_until: datetime | None = fields.DatetimeField(null=True)
+    # Survives transfer, unassignment and time-outs: nobody loses its place by being moved.
     queued_at: datetime | None = fields.DatetimeField(null=True)
     decision: dict[str, Any] | None = fields.JSONField(null=True)
     last_message_id: UUID | None = fields.UUIDField(null=True)
@@ -124,6 +130,7 @@ class Conversation(Record):
         """
         if by.agent_id is None:
             raise Forbidden("pick conversations: only a person can")
+        by.require(Right.HOLD_CONVERSATIONS)
         if self.status is not Status.QUEUED:
             raise ConversationNotQueued(holder_id=self.assignee_id, status=self.status)
         team = await Team.get(id=self.team_id)
@@ -195,7 +202,7 @@ class Conversation(Record):
         """Add a note that only the workspace reads; returns its id."""
         message.require_text(text)
         if by.kind is ActorKind.INTEGRATION:
-            by.require(Right.WORK_ALL)
+            by.require(Right.NOTE_ALL)
         return await self._say(Direction.NOTE, text, by)
 
     async def receive(
@@ -260,6 +267,7 @@ class Conversation(Record):
         """Take the conversation from the bot; raises ConversationNotWithBot, Forbidden."""
         if by.agent_id is None:
             raise Forbidden("take over from the bot: only a person can")
+        by.require(Right.HOLD_CONVERSATIONS)
         if self.status is not Status.BOT:
             raise ConversationNotWithBot(status=self.status)
         agent = await Agent.locked(by.agent_id, by=by)
@@ -359,7 +367,7 @@ class Conversation(Record):
         """An agent works what it holds, and what it may pick; supervisors all."""
         if by.may(Right.WORK_ALL) or (by.agent_id and self.assignee_id == by.agent_id):
             return
-        if by.agent_id is None or self.status is not Status.QUEUED:
+        if not by.may(Right.HOLD_CONVERSATIONS) or self.status is not Status.QUEUED:
             raise Forbidden("work a conversation that you do not hold")
         if (await Team.get(id=self.team_id)).distributes:
             raise Forbidden("work what waits in a queue that distributes automatically")
@@ -411,7 +419,7 @@ class Conversation(Record):
             # Both ends by id, so that two opposite transfers cannot wait for each other.
             own = Agent.filter(id=id_, workspace_id=self.workspace_id)
             await own.select_for_update(no_key=True).first()
-        await Agent.locked(agent_id, by=by)
+        await Agent.locked_to_hold(agent_id, by=by)
         await placement.hold(self, agent_id, move, by=by)
 
     async def _say(

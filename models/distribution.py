@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from models import assignment, decision, event, reservation
-from models.access import Actor
+from models.access import HOLDERS, Actor
 from models.database import Row, Transaction, encode
 from models.decision import Availability, Candidate, Decision, Distribution, Facts, Outcome, Rule
 
@@ -89,7 +89,7 @@ async def _facts(
     """The facts of each team; those of eligible members are read again under their locks."""
     # Whoever picks asks nobody's leave: such a team's members are not read, and not locked.
     automatic = [id for id in waiting_teams if teams[id]["distribution"] != Distribution.MANUAL]
-    rows = await transaction.fetch(_MEMBERS, automatic) if automatic else []
+    rows = await transaction.fetch(_MEMBERS, automatic, HOLDERS) if automatic else []
     now = rows[0]["now"] if rows else await transaction.fetchval("SELECT relevo_now()")
     members: dict[UUID, list[Candidate]] = {team_id: [] for team_id in waiting_teams}
     for row in rows:
@@ -123,7 +123,7 @@ _MEMBERS = """
         UNION ALL
         SELECT t.id, a.id, row_number() OVER (PARTITION BY t.id ORDER BY a.created_at, a.id)
         FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
-        WHERE t.id = ANY($1) AND t.is_todos
+        WHERE t.id = ANY($1) AND t.is_todos AND a.role = ANY($2)
           AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
     ) m JOIN agents a ON a.id = m.agent_id
     ORDER BY m.team_id, m.position

@@ -16,11 +16,13 @@
         │   TeamHasChannel
         ├── TeamCycle  TeamTooDeep  PriorityOutOfRange  TeamInactive  AlreadyMember  NotMember
         ├── WindowOutOfRange  AgentInactive  EmailTaken  CapacityOutOfRange
+        ├── RoleCannotHold  InvitationInvalid  InUse  LimitReached
         ├── ConversationAlreadyOpen  ConversationClosed  ConversationNotClosed
         │   ConversationChanged  ConversationNotQueued  ConversationNotAssigned
-        │   ConversationNotWithBot
+        │   ConversationNotWithBot  ConversationNotSnoozed
         ├── AgentAtCapacity  TeamDistributesAutomatically  TargetUnavailable
-        │   AlreadyAssigned
+        │   AlreadyAssigned  TransferNotAllowed  ChannelNotHeld
+        ├── ContactUnknownToChannel  ContactNotMerged  ContactMerged  FieldValueInvalid
         └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
@@ -29,11 +31,11 @@ lower camel case to ids, numbers and enum values.
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 _word_boundary = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-Fact = str | int | UUID | None
+Fact = str | int | UUID | list[UUID] | None
 
 
 class DomainError(Exception):
@@ -232,6 +234,39 @@ class CapacityOutOfRange(RuleViolation):
         super().__init__(f"A capacity is 0 to {capacity_max}.", path="input.capacity")
 
 
+class RoleCannotHold(RuleViolation):
+    """Auditors and marketing hold no conversations, and belong to no team."""
+
+    def __init__(self, *, role: str) -> None:
+        super().__init__(f"{role} holds no conversations.", role=role)
+
+
+class InvitationInvalid(RuleViolation):
+    """The invitation is unknown, used, replaced by a newer one, or too old."""
+
+    def __init__(self) -> None:
+        super().__init__("This invitation is not valid: ask for another.", path="input.invitation")
+
+
+class InUse(RuleViolation):
+    """Something still points to it: name a replacement, or change those first."""
+
+    def __init__(self, what: str, **uses: list[UUID]) -> None:
+        used = {name: ids for name, ids in uses.items() if ids}
+        listed = ", ".join(f"{len(ids)} {name}" for name, ids in used.items())
+        facts: dict[str, Any] = {f"{name.removesuffix('s')}Id": ids for name, ids in used.items()}
+        super().__init__(
+            f"The {what} is in use ({listed}): name a replacement or change them first.", **facts
+        )
+
+
+class LimitReached(RuleViolation):
+    """There are as many as there may be."""
+
+    def __init__(self, what: str, *, limit: int) -> None:
+        super().__init__(f"There are at most {limit} {what}.", limit=limit)
+
+
 class ConversationAlreadyOpen(RuleViolation):
     """At most one conversation of a contact and channel is open."""
 
@@ -284,6 +319,13 @@ class ConversationNotWithBot(RuleViolation):
         super().__init__("The conversation is not with the bot.", status=status)
 
 
+class ConversationNotSnoozed(RuleViolation):
+    """Only what is snoozed can be woken."""
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__("The conversation is not snoozed.", status=status)
+
+
 class ConversationNotAssigned(RuleViolation):
     """Nobody holds it."""
 
@@ -322,6 +364,50 @@ class TargetUnavailable(RuleViolation):
 
     def __init__(self, *, verdict: str) -> None:
         super().__init__("The agent is not available for a transfer.", verdict=verdict)
+
+
+class TransferNotAllowed(RuleViolation):
+    """The department lists others that it hands over to."""
+
+    def __init__(self, *, allowed: list[UUID]) -> None:
+        super().__init__("The department does not hand over to this one.", teamId=allowed)
+
+
+class ChannelNotHeld(RuleViolation):
+    """One opens conversations on channels that one's teams hold or inherit."""
+
+    def __init__(self) -> None:
+        super().__init__("None of your teams holds this channel.", path="input.channelId")
+
+
+class ContactUnknownToChannel(RuleViolation):
+    """The channel has no way to reach the contact."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The contact has no identity on this channel: say which one.", path="input.externalId"
+        )
+
+
+class ContactNotMerged(RuleViolation):
+    """Only what was merged can be split again."""
+
+    def __init__(self) -> None:
+        super().__init__("The contact is not merged into another.", path="input.contactId")
+
+
+class ContactMerged(RuleViolation):
+    """The contact lives on in another."""
+
+    def __init__(self, *, contact_id: UUID) -> None:
+        super().__init__("The contact was merged into another.", contactId=contact_id)
+
+
+class FieldValueInvalid(RuleViolation):
+    """A value must be of its field's type, and one of its choices."""
+
+    def __init__(self, *, name: str, kind: str) -> None:
+        super().__init__(f"{name} takes a {kind}.", path="input.fields", field=name, kind=kind)
 
 
 class ClosingReasonRequired(RuleViolation):

@@ -219,6 +219,7 @@ NO_IDLE_CAPACITY = Invariant(
         UNION ALL
         SELECT t.id, a.id FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
         WHERE t.is_todos AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
+          AND a.role IN ('AGENT', 'OPERATOR', 'ADMIN')
     )
     SELECT format('team %s has somebody waiting and agent %s free', t.id, a.id)
     FROM teams t JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id

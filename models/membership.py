@@ -6,6 +6,7 @@ from tortoise import fields
 
 from models import event, queue
 from models.access import Actor, Right
+from models.agent import Agent
 from models.base import Record, reference
 from models.database import tx
 from models.errors import AgentInactive, AlreadyMember, NotFound, NotMember
@@ -31,15 +32,12 @@ class Membership(Record):
         async with tx() as transaction:
             # The team's lock keeps the positions apart when two agents join at once.
             await Team.lock(team.id, by=by)
-            active = await transaction.fetchval(
-                "SELECT is_active FROM agents WHERE id = $1 AND workspace_id = $2",
-                agent_id,
-                by.workspace_id,
-            )
-            if active is None:
+            agent = await Agent.filter(workspace_id=by.workspace_id).get_or_none(id=agent_id)
+            if agent is None:
                 raise NotFound("agent", path="input.agentId")
-            if not active:
+            if not agent.is_active:
                 raise AgentInactive(agent_id=agent_id)
+            agent.require_holder()
             if await cls.exists(team_id=team.id, agent_id=agent_id):
                 raise AlreadyMember
             last = await transaction.fetchval(

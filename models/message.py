@@ -22,6 +22,16 @@ class Direction(StrEnum):
     NOTE = "NOTE"
 
 
+class Delivery(StrEnum):
+    """How far an answer got on its way to the customer."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    READ = "READ"
+    FAILED = "FAILED"
+
+
 class Message(Record):
     """One thing that was said in a conversation; immutable."""
 
@@ -35,6 +45,8 @@ class Message(Record):
     author_agent_id: UUID | None
     external_id = fields.CharField(max_length=EXTERNAL_ID_LENGTH_MAX, null=True)
     text = fields.TextField()
+    # Of answers only.
+    delivery = fields.CharEnumField(Delivery, max_length=16, null=True)
 
     class Meta:
         table = "messages"
@@ -69,12 +81,13 @@ async def append(
         """
         WITH message AS (
             INSERT INTO messages (id, workspace_id, conversation_id, direction, text,
-                                  author_agent_id, external_id, channel_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                                  author_agent_id, external_id, channel_id, delivery)
+            VALUES ($1, $2, $3, $4::text, $5, $6, $7, $8,
+                    CASE WHEN $4::text = 'OUTBOUND' THEN 'PENDING' END)
         )
         UPDATE conversations
         SET last_activity_at = relevo_now(), version = version + 1,
-            last_message_id = CASE WHEN $4 = 'NOTE' THEN last_message_id ELSE $1 END
+            last_message_id = CASE WHEN $4::text = 'NOTE' THEN last_message_id ELSE $1 END
         WHERE id = $3
         """,
         message_id,

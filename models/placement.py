@@ -82,7 +82,7 @@ async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by
             UPDATE conversations
             SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
                 decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
-                reserved_for_id = NULL, reserved_until = NULL,
+                reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
@@ -151,7 +151,8 @@ async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
         WITH t AS MATERIALIZED (SELECT relevo_now() AS now)
         UPDATE conversations c
         SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
-            reserved_for_id = NULL, reserved_until = NULL,
+            reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
+            skipped_agent_id = NULL, skipped_until = NULL,
             closed_at = t.now, last_activity_at = t.now, version = version + 1
         FROM t WHERE c.id = ANY($1) RETURNING c.closed_at
         """,

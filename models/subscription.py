@@ -199,7 +199,7 @@ async def _snapshot(scope: Scope, by: Actor) -> Snapshot:
 def _may_end_access(logged: Event, by: Actor) -> bool:
     if logged.kind is event.Kind.TOKEN_REVOKED:
         return logged.data.get("token") == str(by.token_id)
-    if logged.kind is event.Kind.TEAM_UPDATED:
+    if logged.kind in (event.Kind.TEAM_UPDATED, event.Kind.TEAM_DELETED):
         return True
     concerned = by.agent_id in (logged.from_agent_id, logged.to_agent_id)
     return logged.kind in event.CHANGES_ACCESS and concerned

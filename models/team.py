@@ -4,6 +4,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.fields.db_defaults import SqlDefault
 from tortoise.queryset import QuerySet
 
 from models import event, queue
@@ -48,12 +49,20 @@ class Team(Record):
     distribution = fields.CharEnumField(Distribution, max_length=16, default=Distribution.MANUAL)
     online_only = fields.BooleanField(default=True)
     max_open = fields.IntField(null=True)
+    # Whether its candidates are also the members of the groups below.
+    include_descendants = fields.BooleanField(default=False)
+    # After how many minutes an agent who has not answered loses a conversation to its queue.
+    answer_timeout_minutes = fields.IntField(null=True)
+    # After how many minutes of waiting a conversation counts one step of priority more.
+    ageing_minutes = fields.IntField(null=True)
     idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
     # Empty is the workspace's; 0 is for ever, which a team can want where the workspace does not.
     reassignment_window_hours = fields.IntField(null=True)
     unassign_on_close = fields.BooleanField(default=False)
     # The position, in the order of members, of whoever round robin served last.
-    round_robin_position = fields.IntField(default=0)
+    round_robin_position = fields.BigIntField(default=0)
+    # Given once: keeps the members of the groups below in one stable order.
+    number = fields.IntField(unique=True, db_default=SqlDefault("nextval('team_numbers')"))
 
     class Meta:
         table = "teams"
@@ -132,12 +141,12 @@ class Team(Record):
     @classmethod
     async def queues_visible_to(cls, actor: Actor) -> list[UUID]:
         """The teams whose queues an actor sees: supervisors all, agents those they see."""
-        if actor.agent_id is not None and not actor.may(Right.SEE_ALL):
+        if actor.may(Right.SEE_ALL):
+            ids = await cls.filter(workspace_id=actor.workspace_id).values_list("id", flat=True)
+            return cast("list[UUID]", ids)
+        if actor.agent_id is not None and actor.may(Right.HOLD_CONVERSATIONS):
             return await cls.seen_by_agent(actor.workspace_id, actor.agent_id)
-        if not actor.may(Right.SEE_ALL):
-            return []
-        ids = await cls.filter(workspace_id=actor.workspace_id).values_list("id", flat=True)
-        return cast("list[UUID]", ids)
+        return []
 
     @classmethod
     async def seen_by_agent(cls, workspace_id: UUID, agent_id: UUID) -> list[UUID]:

@@ -24,10 +24,11 @@ PREFIX = "rlv_"
 
 
 class TokenKind(StrEnum):
-    """What a token stands for: a person's session or a script."""
+    """What a token stands for: a person's session, a script, or the choice of a password."""
 
     SESSION = "SESSION"
     INTEGRATION = "INTEGRATION"
+    INVITATION = "INVITATION"
 
 
 class Token(Record):

@@ -18,8 +18,9 @@ class Visibility:
 
     @classmethod
     async def of(cls, actor: Actor) -> "Visibility":
-        if actor.may(Right.SEE_ALL) or actor.agent_id is None:
+        if not actor.may(Right.HOLD_CONVERSATIONS) or actor.may(Right.SEE_ALL):
             return cls(actor.workspace_id, actor.may(Right.SEE_ALL), None, [])
+        assert actor.agent_id is not None  # noqa: S101 - only people have that right
         teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
         return cls(actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=teams)
 

@@ -27,6 +27,8 @@ class Workspace(Model):
     owned_skips_bot = fields.BooleanField(default=False)
     owner_wait_minutes = fields.IntField(null=True)
     sticky_falls_through = fields.BooleanField(default=False)
+    # Which roles, beside those that always may, set the owners of contacts.
+    owner_setters: list[str] = fields.JSONField(default=list)
     # Empty is for ever: whoever held a contact's last conversation gets it back however late.
     reassignment_window_hours = fields.IntField(null=True)
     created_at = fields.DatetimeField(db_default=NOW)

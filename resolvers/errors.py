@@ -29,7 +29,12 @@ _NAMED = {
     "holderId": "Agent",
     "agentId": "Agent",
     "channelId": "Channel",
+    "closureId": "Closure",
+    "contactId": "Contact",
     "conversationId": "Conversation",
+    "memberId": "Agent",
+    "membershipId": "Team",
+    "teamId": "Team",
 }
 
 
@@ -55,7 +60,9 @@ class UserError:
             message=error.message,
             path=error.path.split(".") if error.path else None,
             facts=[
-                ErrorFact(name=name, value=_shown(name, fact)) for name, fact in error.facts.items()
+                ErrorFact(name=name, value=_shown(name, value))
+                for name, fact in error.facts.items()
+                for value in (fact if isinstance(fact, list) else [fact])
             ],
         )
 

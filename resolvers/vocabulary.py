@@ -45,6 +45,8 @@ described(
     "AgentRole",
     AGENT="Works conversations.",
     OPERATOR="Supervises.",
+    AUDITOR="Reads everything and adds notes.",
+    MARKETING="Reads and tags contacts; sees no conversations.",
     ADMIN="Configures.",
     INTEGRATION="A script, not a person.",
 )
@@ -94,6 +96,8 @@ described(
     CLOSED="The conversation closed.",
     TRANSFERRED="Handed over.",
     UNASSIGNED="Given back to its queue.",
+    TIMED_OUT="Not answered in time.",
+    AGENT_LEFT="The agent's account was deactivated.",
     REASSIGNED="Given to somebody else by hand.",
 )
 described(
@@ -111,6 +115,12 @@ described(
     UNASSIGNED="It was given back.",
     REOPENED="It was opened again.",
     BOT_PAUSED="An agent took it from the bot.",
+    OPENED_BY_HAND="An agent opened it.",
+    WOKEN="Its snooze ended.",
+    LINE_SET="Its line was changed.",
+    ANSWER_TIMEOUT="Its agent did not answer in time.",
+    AGENT_DEACTIVATED="Its agent's account was deactivated.",
+    TEAM_DELETED="Its team was deleted.",
 )
 described(
     Outcome,
@@ -145,6 +155,10 @@ described(
     AWAY="Away.",
     NOT_ACCEPTING="Takes no new ones.",
     AT_CAPACITY="Holds as many as its limit.",
+    SKIPPED_AFTER_TIMEOUT="Let this conversation wait too long; passed over for a while.",
+    NOT_MEMBER="Not among the team's candidates.",
+    RESERVED="It waits for its contact's owner; may pick it.",
+    MAY_PICK="Nothing stands against it; agents pick here.",
 )
 described(
     TieBreak,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from models import Agent, Conversation, Team
-from models.access import SCOPES
+from models.access import SCOPES, Role
 from models.base import Line
 from models.decision import Distribution
 from resolvers.ids import encode
@@ -15,10 +15,11 @@ from tests.resolvers.client import Client, Company, contents, integration_of, se
 from tests.resolvers.conftest import As
 from tests.resolvers.documents import OPERATIONS, put, valid
 
-ROLES = ("AGENT", "OPERATOR", "ADMIN", *SCOPES)
-READ, WRITE, ASSIGN, RECEIVE, CONTACTS, OWN, PRESENCE, SETTINGS, CONFIGURE = SCOPES
-PEOPLE = ("AGENT", "OPERATOR", "ADMIN")
-SEEING = ("OPERATOR", "ADMIN", READ, WRITE, ASSIGN)
+PEOPLE = tuple(role.value for role in Role if role is not Role.INTEGRATION)
+ROLES = (*PEOPLE, *SCOPES)
+(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
+SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
+READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
 CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
@@ -29,11 +30,11 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "agents": (*PEOPLE, READ, WRITE, ASSIGN, PRESENCE, SETTINGS, CONFIGURE),
     "channels": (*PEOPLE, READ, WRITE, ASSIGN, RECEIVE, SETTINGS, CONFIGURE),
     "closingReasons": EVERYBODY,
-    "contact": (*SEEING, CONTACTS, OWN),
-    "contacts": (*SEEING, CONTACTS, OWN),
+    "contact": READING_CONTACTS,
+    "contacts": READING_CONTACTS,
     "conversation": SEEING,
     "conversations": SEEING,
-    "events": ("OPERATOR", "ADMIN", READ),
+    "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
     "node": SEEING,
     "nodes": SEEING,
     "queue": SEEING,
@@ -64,7 +65,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversationUnassign": WORKING,
     "messageReceive": ("ADMIN", RECEIVE),
     "messageSend": WORKING,
-    "noteAdd": WORKING,
+    "noteAdd": ("AUDITOR", *WORKING),
     "presenceBeat": ("OPERATOR", "ADMIN", PRESENCE),
     "signIn": (),
     "signOut": EVERYBODY,
@@ -90,8 +91,11 @@ async def bystander(company: Company) -> Agent:
 
 async def a_client(role: str, company: Company, bystander: Agent, calling: As) -> Client:
     agents = {"AGENT": bystander, "OPERATOR": company.operator, "ADMIN": company.admin}
-    if role in agents:
-        return calling(await session_of(agents[role]))
+    if role in PEOPLE:
+        agent = agents.get(role) or await an_agent(
+            company.workspace, role=Role(role), connected=False
+        )
+        return calling(await session_of(agent))
     return calling(await integration_of(company.workspace, role))
 
 

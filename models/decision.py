@@ -119,6 +119,8 @@ class Facts:
     max_open: int | None
     round_robin_position: int
     candidates: tuple[Candidate, ...]
+    # Let this very conversation wait too long for an answer, lately.
+    skipped_agent_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def obstacle(candidate: Candidate, facts: Facts) -> Verdict | None:
         return Verdict.NOT_ACCEPTING
     if candidate.load >= candidate.limit(facts.max_open):
         return Verdict.AT_CAPACITY
+    if candidate.agent_id == facts.skipped_agent_id:
+        return Verdict.SKIPPED_AFTER_TIMEOUT
     return None
 
 
@@ -245,6 +249,7 @@ def stored(decision: Decision, routed: dict[str, Any] | None = None) -> dict[str
         "online_only": facts.online_only,
         "max_open": facts.max_open,
         "round_robin_position": facts.round_robin_position,
+        "skipped_agent_id": facts.skipped_agent_id,
         "winner": decision.winner.agent_id if decision.winner else None,
         "tie_break": decision.tie_break,
         "candidates": [
@@ -281,6 +286,7 @@ def by_hand(
 
 def recall(stored: dict[str, Any]) -> Facts:
     """The facts of a stored decision, to decide again."""
+    skipped = stored.get("skipped_agent_id")
     return Facts(
         rule=Rule(stored["rule"]),
         distribution=Distribution(stored["distribution"]),
@@ -288,6 +294,7 @@ def recall(stored: dict[str, Any]) -> Facts:
         max_open=stored["max_open"],
         round_robin_position=stored["round_robin_position"],
         candidates=tuple(_recall_candidate(candidate) for candidate in stored["candidates"]),
+        skipped_agent_id=UUID(skipped) if skipped else None,
     )
 
 

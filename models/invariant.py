@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models import reservation
+from models import candidates, reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,25 +212,23 @@ BOT_HOLDS_ALONE = Invariant(
     """,
 )
 NO_IDLE_CAPACITY = Invariant(
-    "Nobody waits in an automatic queue while an eligible member has room",
+    "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
-    WITH member AS (
-        SELECT team_id, agent_id FROM memberships
-        UNION ALL
-        SELECT t.id, a.id FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
-        WHERE t.is_todos AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
-          AND a.role IN ('AGENT', 'OPERATOR', 'ADMIN')
-    )
-    SELECT format('team %s has somebody waiting and agent %s free', t.id, a.id)
+    WITH waiting AS (
+        SELECT c.team_id, c.skipped_agent_id, c.skipped_until > relevo_now() AS is_skipping
+        FROM conversations c JOIN teams t ON t.id = c.team_id
+        WHERE c.status = 'QUEUED' AND t.is_active AND t.distribution <> 'MANUAL'
+          AND NOT {reservation.IN_FORCE}
+    ), member AS ({candidates.OF_TEAMS.replace("ANY($1)", "ANY(SELECT team_id FROM waiting)")})
+    SELECT DISTINCT format('team %s has somebody waiting and agent %s free', t.id, a.id)
     FROM teams t JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
-    WHERE t.is_active AND t.distribution <> 'MANUAL'
-      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
-                  AND NOT {reservation.IN_FORCE})
+    WHERE EXISTS (SELECT FROM waiting w WHERE w.team_id = t.id
+                  AND (w.is_skipping IS NOT TRUE OR w.skipped_agent_id <> a.id))
       AND a.is_active AND a.accepts_new AND a.load < least(a.capacity, t.max_open)
       AND (NOT t.online_only OR (a.availability = 'ONLINE' AND EXISTS (
               SELECT FROM presence_leases l
               WHERE l.agent_id = a.id AND l.expires_at > relevo_now())))
-    """,  # noqa: S608 - a constant
+    """,  # noqa: S608 - constants
 )
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,

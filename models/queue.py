@@ -113,13 +113,20 @@ async def drain_all(limit: int) -> int:
 async def _waiting_queues(teams: list[UUID], agents: list[UUID]) -> list[UUID]:
     rows = await fetch(
         f"""
+        WITH RECURSIVE above AS (
+            SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
+            WHERE agent_id = ANY($2)
+            UNION
+            SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
+            WHERE t.parent_id IS NOT NULL AND a.depth < 10
+        )
         SELECT t.id FROM teams t
         WHERE t.is_active AND t.distribution <> 'MANUAL'
           AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
                       AND NOT {reservation.IN_FORCE})
           AND (t.id = ANY($1)
-               OR EXISTS (SELECT FROM memberships m
-                          WHERE m.team_id = t.id AND m.agent_id = ANY($2))
+               OR EXISTS (SELECT FROM above a
+                          WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
                OR (t.is_todos AND t.workspace_id IN (
                        SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
         """,  # noqa: S608 - a constant

@@ -1,0 +1,156 @@
+"""Who could take what waits in a team's queue: its members, as they are now.
+
+A group's candidates are its own members and, if it includes its descendants, those of the groups
+below; a Todos that lists nobody has everybody who holds conversations.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from models import decision
+from models.access import HOLDERS
+from models.database import Row, Transaction
+from models.decision import Availability, Candidate, Distribution, Facts, Rule
+
+# Own members keep their positions; those of a group below follow, by the number it got for ever.
+# So no edit elsewhere moves anybody, and a pointer into this order stays where it is.
+POSITIONS_PER_TEAM = 1_000_000
+_HOLDERS = ", ".join(f"'{role}'" for role in HOLDERS)
+# Of the teams in `$1`: team_id, agent_id, position.
+OF_TEAMS = f"""
+    WITH RECURSIVE below AS (
+        SELECT t.id AS team_id, t.id, t.include_descendants AS goes_on, 0::bigint AS base,
+               1 AS depth
+        FROM teams t WHERE t.id = ANY($1)
+        UNION ALL
+        SELECT b.team_id, t.id, true, t.number::bigint * {POSITIONS_PER_TEAM}, b.depth + 1
+        FROM below b JOIN teams t ON t.parent_id = b.id
+        WHERE b.goes_on AND t.is_active AND b.depth < 10
+    )
+    SELECT b.team_id, m.agent_id, min(b.base + m.position) AS position
+    FROM below b JOIN memberships m ON m.team_id = b.id GROUP BY 1, 2
+    UNION ALL
+    SELECT t.id, a.id, row_number() OVER (PARTITION BY t.id ORDER BY a.created_at, a.id)
+    FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
+    WHERE t.id = ANY($1) AND t.is_todos AND a.role IN ({_HOLDERS})
+      AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
+"""  # noqa: S608 - constants
+_CANDIDATES = f"""
+    SELECT m.team_id, m.position, a.id, a.is_active, a.availability, a.accepts_new, a.load,
+           a.capacity, a.last_assigned_at,
+           EXISTS (SELECT FROM presence_leases l
+                   WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected
+    FROM ({OF_TEAMS}) m JOIN agents a ON a.id = m.agent_id
+    ORDER BY m.team_id, m.position
+"""  # noqa: S608 - constants
+_TEAMS = """
+    SELECT id, workspace_id, is_todos, priority, ageing_minutes, distribution, online_only,
+           max_open, round_robin_position
+    FROM teams WHERE id = ANY($1)
+"""
+# The groups below whose members a group draws on: nobody leaves one of them meanwhile.
+_DRAWN_ON = """
+    WITH RECURSIVE below AS (
+        SELECT id, 1 AS depth FROM teams WHERE id = ANY($1) AND include_descendants
+        UNION ALL
+        SELECT t.id, b.depth + 1 FROM below b JOIN teams t ON t.parent_id = b.id
+        WHERE b.depth < 10
+    )
+    SELECT id FROM below
+"""
+
+
+async def lock_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """These teams by their id, locked with those whose members they draw on."""
+    rows = await transaction.fetch(
+        f"{_TEAMS} OR id IN ({_DRAWN_ON}) ORDER BY id FOR NO KEY UPDATE", team_ids
+    )
+    wanted = set(team_ids)
+    return {row["id"]: row for row in rows if row["id"] in wanted}
+
+
+async def read_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """These teams by their id, as they are."""
+    return {row["id"]: row for row in await transaction.fetch(_TEAMS, team_ids)}
+
+
+async def read(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID, Facts]:
+    """The facts of each team; nobody who picks asks leave, so manual teams have no candidates."""
+    automatic = [id for id, team in teams.items() if team["distribution"] != Distribution.MANUAL]
+    return {id: _facts(team, ()) for id, team in teams.items()} | (
+        await read_all(transaction, {id: teams[id] for id in automatic}) if automatic else {}
+    )
+
+
+async def read_all(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID, Facts]:
+    """The facts of each team with all its candidates, in their order."""
+    members: dict[UUID, list[Candidate]] = {id: [] for id in teams}
+    for row in await transaction.fetch(_CANDIDATES, list(teams)):
+        members[row["team_id"]].append(_candidate(row))
+    return {id: _facts(teams[id], tuple(found)) for id, found in members.items()}
+
+
+async def lock_eligible(transaction: Transaction, facts: Mapping[UUID, Facts]) -> dict[UUID, Facts]:
+    """The same facts, with those who are eligible locked and read again."""
+    locked = await transaction.fetch(
+        """
+        SELECT id, is_active, availability, accepts_new, load, capacity, last_assigned_at
+        FROM agents WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+        """,
+        list(_eligible(facts.values())),
+    )
+    fresh = {row["id"]: row for row in locked}
+    return {team_id: _refreshed(of_team, fresh) for team_id, of_team in facts.items()}
+
+
+def _eligible(facts: Iterable[Facts]) -> set[UUID]:
+    return {
+        candidate.agent_id
+        for of_team in facts
+        for candidate in of_team.candidates
+        if decision.obstacle(candidate, of_team) is None
+    }
+
+
+def _candidate(row: Row) -> Candidate:
+    return Candidate(
+        agent_id=row["id"],
+        position=row["position"],
+        is_active=row["is_active"],
+        is_connected=row["is_connected"],
+        availability=Availability(row["availability"]),
+        accepts_new=row["accepts_new"],
+        load=row["load"],
+        capacity=row["capacity"],
+        last_assigned_at=row["last_assigned_at"],
+    )
+
+
+def _facts(team: Row, candidates: tuple[Candidate, ...]) -> Facts:
+    return Facts(
+        rule=Rule.CHANNEL_TARGET,
+        distribution=Distribution(team["distribution"]),
+        online_only=team["online_only"],
+        max_open=team["max_open"],
+        round_robin_position=team["round_robin_position"],
+        candidates=candidates,
+    )
+
+
+def _refreshed(facts: Facts, fresh: Mapping[UUID, Row]) -> Facts:
+    def refreshed(candidate: Candidate) -> Candidate:
+        row = fresh.get(candidate.agent_id)
+        if row is None:
+            return candidate
+        return replace(
+            candidate,
+            is_active=row["is_active"],
+            availability=Availability(row["availability"]),
+            accepts_new=row["accepts_new"],
+            load=row["load"],
+            capacity=row["capacity"],
+            last_assigned_at=row["last_assigned_at"],
+        )
+
+    return replace(facts, candidates=tuple(map(refreshed, facts.candidates)))

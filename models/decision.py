@@ -79,6 +79,7 @@ class Verdict(StrEnum):
     NOT_MEMBER = "NOT_MEMBER"
     RESERVED = "RESERVED"
     MAY_PICK = "MAY_PICK"
+    NOT_CONSIDERED = "NOT_CONSIDERED"
 
 
 class TieBreak(StrEnum):

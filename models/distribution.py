@@ -16,6 +16,8 @@ from models.decision import Decision, Distribution, Facts, Outcome, Rule
 # The same agents wait while a batch is applied (28 ms for 50 with a remote database).
 BATCH_SIZE_MAX = 50
 PRIORITY_MAX = 10
+# What is asked of a conversation that waits; see `plan`.
+Waiting = Mapping[str, Any]
 
 
 async def distribute(
@@ -29,7 +31,7 @@ async def distribute(
     left undecided: those who wait between go first.
     """
     teams = await candidates.lock_teams(transaction, team_ids)
-    waiting = await _lock_waiting(transaction, teams, entering)
+    waiting = await heads(transaction, teams, entering, lock=True)
     if not waiting:
         return set(), set()
     concerned = {row["team_id"]: teams[row["team_id"]] for row in waiting}
@@ -41,7 +43,9 @@ async def distribute(
     return {hold.conversation_id for hold in round_.holds}, round_.done
 
 
-def plan(waiting: Sequence[Row], teams: Mapping[UUID, Row], facts: dict[UUID, Facts]) -> "Round":
+def plan(
+    waiting: Sequence[Waiting], teams: Mapping[UUID, Row], facts: dict[UUID, Facts]
+) -> "Round":
     """Decide on what waits, in memory: what would be given to whom, and what would go on waiting.
 
     Of a row of `waiting`: id, workspace_id, team_id, queued_at, rule, outcome, routed, now,
@@ -53,11 +57,11 @@ def plan(waiting: Sequence[Row], teams: Mapping[UUID, Row], facts: dict[UUID, Fa
     return round_
 
 
-def _precedence(row: Row, team: Row) -> tuple[int, datetime, UUID]:
+def _precedence(row: Waiting, team: Row) -> tuple[int, datetime, UUID]:
     return (-_priority(row, team), row["queued_at"], row["id"])
 
 
-def _priority(row: Row, team: Row) -> int:
+def _priority(row: Waiting, team: Row) -> int:
     """What waits counts one step more for each full `ageing_minutes`, where that is set."""
     priority: int = team["priority"]
     if team["ageing_minutes"] is None:
@@ -67,15 +71,19 @@ def _priority(row: Row, team: Row) -> int:
     return min(PRIORITY_MAX, priority + max(0, steps))
 
 
-async def _lock_waiting(
-    transaction: Transaction, teams: Mapping[UUID, Row], entering: frozenset[UUID]
-) -> list[Row]:
+async def heads(
+    transaction: Transaction,
+    teams: Mapping[UUID, Row],
+    entering: frozenset[UUID] = frozenset(),
+    *,
+    lock: bool = False,
+) -> list[Waiting]:
     """The heads of the automatic queues, and what enters any; pickers keep theirs unlocked.
 
     Those who wait for anybody but one agent come beside the head: they may have to stay, and must
     hold up nobody.
     """
-    return await transaction.fetch(
+    rows = await transaction.fetch(
         f"""
         WITH clock AS MATERIALIZED (SELECT relevo_now() AS now), head AS (
             SELECT h.id FROM unnest($2::uuid[]) AS t(id) CROSS JOIN LATERAL (
@@ -99,13 +107,14 @@ async def _lock_waiting(
         FROM conversations c CROSS JOIN clock
         WHERE c.id IN (SELECT id FROM head) AND c.status = 'QUEUED' AND c.team_id = ANY($1)
           AND NOT {reservation.IN_FORCE}
-        ORDER BY c.id FOR NO KEY UPDATE OF c
-        """,  # noqa: S608 - a constant
+        ORDER BY c.id {"FOR NO KEY UPDATE OF c" if lock else ""}
+        """,  # noqa: S608 - constants
         list(teams),
         [team_id for team_id, team in teams.items() if team["distribution"] != Distribution.MANUAL],
         list(entering),
         BATCH_SIZE_MAX,
     )
+    return [dict(row) for row in rows]
 
 
 class Round:
@@ -114,8 +123,8 @@ class Round:
     def __init__(self, facts: dict[UUID, Facts]) -> None:
         self.facts = facts
         self.holds: list[assignment.Hold] = []
-        self.given: list[Row] = []
-        self.waiting: list[tuple[Row, Decision]] = []
+        self.given: list[Waiting] = []
+        self.waiting: list[tuple[Waiting, Decision]] = []
         self._exhausted: dict[UUID, Decision] = {}
         self._stuck: set[UUID] = set()
         self._undecided: set[UUID] = set()
@@ -126,14 +135,14 @@ class Round:
         served = {row["team_id"] for row in self.given}
         return set(self._exhausted) | (self._stuck - served - self._undecided)
 
-    def take(self, row: Row) -> None:
+    def take(self, row: Waiting) -> None:
         """Decide on one, unless a whole batch is given already and somebody still could get it."""
         if len(self.holds) < BATCH_SIZE_MAX or row["team_id"] in self._exhausted:
             self._decide(row)
         else:
             self._undecided.add(row["team_id"])
 
-    def _decide(self, row: Row) -> None:
+    def _decide(self, row: Waiting) -> None:
         team_id = row["team_id"]
         facts = replace(
             self.facts[team_id], rule=Rule(row["rule"]), skipped_agent_id=row["skipped_agent_id"]
@@ -151,7 +160,7 @@ class Round:
         if row["outcome"] != made.outcome:
             self.waiting.append((row, replace(made, facts=facts)))
 
-    def _give(self, row: Row, facts: Facts, made: Decision) -> None:
+    def _give(self, row: Waiting, facts: Facts, made: Decision) -> None:
         assert made.winner is not None  # noqa: S101 - the caller asked
         # A microsecond apart, so that "longest without an assignment" tells a batch's agents apart.
         at = row["now"] + timedelta(microseconds=len(self.holds))
@@ -213,7 +222,9 @@ async def _move_pointers(transaction: Transaction, round_: Round) -> None:
         )
 
 
-async def _keep_decisions(transaction: Transaction, waiting: list[tuple[Row, Decision]]) -> None:
+async def _keep_decisions(
+    transaction: Transaction, waiting: list[tuple[Waiting, Decision]]
+) -> None:
     await transaction.execute(
         """
         UPDATE conversations c SET decision = g.decision::jsonb
@@ -224,14 +235,14 @@ async def _keep_decisions(transaction: Transaction, waiting: list[tuple[Row, Dec
     )
 
 
-def _kept(row: Row, made: Decision) -> dict[str, Any]:
+def _kept(row: Waiting, made: Decision) -> dict[str, Any]:
     """A queue that agents pick from needs no verdicts: its members are free to pick."""
     if made.outcome is Outcome.WAITING_FOR_PICK:
         return decision.by_hand(made.facts.rule, None, _routed(row))
     return decision.stored(made, _routed(row))
 
 
-def _routed(row: Row) -> dict[str, Any] | None:
+def _routed(row: Waiting) -> dict[str, Any] | None:
     """What the precedence went by before the conversation came to this queue."""
     routed: dict[str, Any] | None = orjson.loads(row["routed"]) if row["routed"] else None
     return routed

@@ -123,18 +123,18 @@ async def _move(conversation: Conversation, facts: Facts, *, by: Actor) -> None:
 
 async def read_facts(
     transaction: Transaction,
-    contact_id: UUID,
+    contact_id: UUID | None,
     channel: Channel,
     line: Line,
     *,
     after_bot: bool = False,
 ) -> Facts:
-    """What the precedence asks for, as it is now."""
+    """What the precedence asks for, as it is now; of a stranger when there is no contact."""
     target = channel.target(line)
     row = await transaction.fetchrow(
         _FACTS, contact_id, channel.workspace_id, line.value, target.team_id, target.agent_id
     )
-    assert row is not None  # noqa: S101 - the caller has locked the contact
+    assert row is not None  # noqa: S101 - a workspace is founded with its Todos
     return Facts(
         now=row["now"],
         line=line,
@@ -162,8 +162,8 @@ _FACTS = f"""
            {_LIVE_LEASE.format(agent="c.owner_agent_id")} AS owner_is_connected,
            coalesce(target_team.is_active, target.is_active, true) AS target_is_active,
            last.*
-    FROM contacts c
-    JOIN workspaces w ON w.id = c.workspace_id
+    FROM workspaces w
+    LEFT JOIN contacts c ON c.id = $1 AND c.workspace_id = w.id
     JOIN teams todos ON todos.workspace_id = w.id AND todos.is_todos AND todos.line = $3
     LEFT JOIN agents owner ON owner.id = c.owner_agent_id
     LEFT JOIN teams owner_team ON owner_team.id = c.owner_team_id
@@ -182,7 +182,7 @@ _FACTS = f"""
         WHERE v.contact_id = c.id AND v.line = $3
         ORDER BY s.closed_at DESC LIMIT 1
     ) last ON true
-    WHERE c.id = $1 AND c.workspace_id = $2
+    WHERE w.id = $2
 """  # noqa: S608 - constants
 
 

@@ -10,6 +10,7 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from resolvers.bot import BotMutation
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
+from resolvers.explanations import ExplanationQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 from resolvers.messages import MessageMutation
@@ -23,7 +24,7 @@ from resolvers.types import Workspace
 
 
 @strawberry.type(description="Reading.")
-class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery):
+class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery, ExplanationQuery):
     pass
 
 

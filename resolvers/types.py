@@ -306,6 +306,8 @@ class Closure(Node):
 )
 class Candidate:
     fact: strawberry.Private[Row]
+    max_open: strawberry.Private[int | None]
+    place: strawberry.Private[int]
 
     @strawberry.field(description="The member.")
     async def agent(self, info: Info) -> Agent | None:
@@ -320,15 +322,25 @@ class Candidate:
         load: int = self.fact["load"]
         return load
 
-    @strawberry.field(description="How many it may hold.")
+    @strawberry.field(description="The verdict with its numbers, such as `AT_CAPACITY(5/5)`.")
+    def summary(self) -> str:
+        verdict = Verdict(self.fact["verdict"])
+        full = verdict is Verdict.AT_CAPACITY
+        return f"{verdict}({self.load()}/{self.limit()})" if full else str(verdict)
+
+    @strawberry.field(description="How many it may hold by itself.")
     def capacity(self) -> int:
         capacity: int = self.fact["capacity"]
         return capacity
 
-    @strawberry.field(description="Its place in the team's order.")
+    @strawberry.field(description="From how many on it gets none here: capacity and `maxOpen`.")
+    def limit(self) -> int:
+        capacity: int = self.fact["capacity"]
+        return capacity if self.max_open is None else min(capacity, self.max_open)
+
+    @strawberry.field(description="Its place in the team's order, from 1.")
     def position(self) -> int:
-        position: int = self.fact["position"]
-        return position
+        return self.place
 
 
 @strawberry.type(description="Why: the rule, every candidate with its verdict, the winner.")
@@ -372,7 +384,11 @@ class Decision:
 
     @strawberry.field(description="Every member, in order; empty for a choice by hand.")
     def candidates(self) -> list[Candidate]:
-        return [Candidate(fact=fact) for fact in self.made["candidates"]]
+        limit = self.made.get("max_open")
+        return [
+            Candidate(fact=fact, max_open=limit, place=place)
+            for place, fact in enumerate(self.made["candidates"], start=1)
+        ]
 
 
 @strawberry.type(description="The time during which one agent held one conversation.")

@@ -158,6 +158,7 @@ described(
     SKIPPED_AFTER_TIMEOUT="Let this conversation wait too long; passed over for a while.",
     NOT_MEMBER="Not among the team's candidates.",
     RESERVED="It waits for its contact's owner; may pick it.",
+    NOT_CONSIDERED="The rule named somebody without comparing.",
     MAY_PICK="Nothing stands against it; agents pick here.",
 )
 described(

@@ -179,6 +179,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "nodes": (("ids",),),
     "noteAdd": _ids("conversationId"),
     "presenceBeat": _ids("agentId"),
+    "routingPreview": _ids("channelId"),
+    "whyNot": (("conversationId",), ("agentId",)),
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
     "team": (("id",),),

@@ -42,7 +42,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "queues": ("AGENT", *SEEING),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
+    "routingPreview": SEEING,
     "viewer": EVERYBODY,
+    "whyNot": SEEING,
     "workspace": EVERYBODY,
     # Commands.
     "agentCreate": CONFIGURING,

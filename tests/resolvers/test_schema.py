@@ -35,6 +35,7 @@ BOUNDED_LISTS = {
     "Viewer.scopes": "the scopes there are",
     "Decision.candidates": "recorded as it was; never read row by row",
     "Decision.passedOver": "the rules of the precedence",
+    "RoutingPreview.passedOver": "the rules of the precedence",
     "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
     "UserError.path": "the depth of an input",
     "UserError.facts": "a few for each rule",

@@ -4,13 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from models import distribution, event, placement, precedence, queue
+from models import distribution, event, placement, precedence, queue, stickiness
 from models.access import Actor, Right
 from models.agent import Agent
 from models.assignment import Hold, begin
 from models.base import Line
 from models.channel import Channel, require_line
-from models.closure import Cause
 from models.conversation import Conversation, Status
 from models.database import Row, Transaction, encode, tx
 from models.decision import Outcome, Rule
@@ -170,15 +169,12 @@ _FACTS = f"""
     LEFT JOIN teams target_team ON target_team.id = $4
     LEFT JOIN agents target ON target.id = $5
     LEFT JOIN LATERAL (
-        SELECT s.agent_id AS sticky_id, s.closed_at, s.cause, s.reason_id, s.is_sticky,
-               v.id AS last_id, v.channel_id AS last_channel_id, a.is_active AS sticky_is_active,
+        SELECT {stickiness.COLUMNS}, v.id AS last_id, v.channel_id AS last_channel_id,
                a.availability = 'ONLINE'
-                   AND {_LIVE_LEASE.format(agent="a.id")} AS sticky_is_present,
-               coalesce(t.reassignment_window_hours, w.reassignment_window_hours) AS window_hours
+                   AND {_LIVE_LEASE.format(agent="a.id")} AS sticky_is_present
         FROM conversations v
         JOIN closures s ON s.conversation_id = v.id
-        LEFT JOIN agents a ON a.id = s.agent_id
-        LEFT JOIN teams t ON t.id = s.team_id
+        {stickiness.JOINS}
         WHERE v.contact_id = c.id AND v.line = $3
         ORDER BY s.closed_at DESC LIMIT 1
     ) last ON true
@@ -199,18 +195,8 @@ def _owner(row: Row) -> Owner | None:
 
 
 def _sticky(row: Row, channel: Channel) -> Sticky | None:
-    if row["sticky_id"] is None or not row["is_sticky"]:
-        return None
-    by_person_with_reason = row["cause"] == Cause.AGENT and row["reason_id"] is not None
-    return Sticky(
-        agent_id=row["sticky_id"],
-        is_active=row["sticky_is_active"],
-        is_present=row["sticky_is_present"],
-        closed_at=row["closed_at"],
-        # 0 hours is a team's word for ever.
-        window_hours=(row["window_hours"] or None) if by_person_with_reason else None,
-        reopens=row["last_id"] if row["last_channel_id"] == channel.id else None,
-    )
+    reopens = row["last_id"] if row["last_channel_id"] == channel.id else None
+    return stickiness.sticky(dict(row), is_present=bool(row["sticky_is_present"]), reopens=reopens)
 
 
 async def _reopened(

@@ -8,6 +8,8 @@ import strawberry
 from models.base import Line
 from models.conversation import Status
 from models.decision import Availability
+from models.precedence import Sticky
+from models.stickiness import ends_at, sticky
 from resolvers.context import Info
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
 from resolvers.pagination import (
@@ -165,6 +167,16 @@ class Conversation(Node):
         found = await info.context.loaders.closing_times.load(self.row["id"])
         return found["closes_at"] if found else None
 
+    @strawberry.field(description="Whom its contact comes back to; null when to nobody.")
+    async def sticky_agent(self, info: Info) -> Agent | None:
+        found = await _sticky(info, self.row["id"])
+        return await agent_of(info, found.agent_id) if found and found.is_active else None
+
+    @strawberry.field(description="Until when its contact does; null when for ever, or to nobody.")
+    async def sticky_until(self, info: Info) -> datetime | None:
+        found = await _sticky(info, self.row["id"])
+        return ends_at(found) if found and found.is_active else None
+
     @strawberry.field(description="Who holds it, since when and why; null while nobody does.")
     async def assignment(self, info: Info) -> Assignment | None:
         row = await info.context.loaders.assignments.load(self.row["id"])
@@ -228,6 +240,11 @@ async def conversation_of(info: Info, id: UUID | None) -> Conversation | None:
     """The conversation, if the asker sees it."""
     row = None if id is None else await info.context.loaders.conversations.load(id)
     return Conversation.of(row)
+
+
+async def _sticky(info: Info, id: UUID) -> Sticky | None:
+    row = await info.context.loaders.sticky.load(id)
+    return None if row is None else sticky(row, is_present=False, reopens=None)
 
 
 async def listed(queryset: "object", page: Page, order: Keyset) -> ConversationConnection:

@@ -12,6 +12,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
+from models import stickiness
 from models.access import Actor
 from models.contact import Contact
 from models.database import fetch
@@ -87,6 +88,19 @@ _ASSIGNMENT = """
     FROM assignments
     WHERE workspace_id = $1 AND conversation_id = ANY($2) AND ended_at IS NULL
 """
+# Only the newest closing of a contact's line binds it to anybody.
+_STICKY = f"""
+    SELECT c.id AS key, {stickiness.COLUMNS}
+    FROM conversations c
+    JOIN workspaces w ON w.id = c.workspace_id
+    CROSS JOIN LATERAL (
+        SELECT x.* FROM closures x WHERE x.conversation_id = c.id
+        ORDER BY x.closed_at DESC LIMIT 1) s
+    {stickiness.JOINS}
+    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND c.status = 'CLOSED' AND NOT EXISTS (
+        SELECT FROM conversations o JOIN closures y ON y.conversation_id = o.id
+        WHERE o.contact_id = c.contact_id AND o.line = c.line AND y.closed_at > s.closed_at)
+"""  # noqa: S608 - constants
 _POSITION = """
     SELECT c.id AS key, (
         SELECT count(*) FROM conversations o
@@ -185,6 +199,11 @@ class Loaders:
     def positions(self) -> "DataLoader[UUID, Row | None]":
         """The place in its queue, from 1, by conversation."""
         return self._by_key(_POSITION)
+
+    @cached_property
+    def sticky(self) -> "DataLoader[UUID, Row | None]":
+        """What the newest closing of a contact's line leaves behind, by conversation."""
+        return self._by_key(_STICKY)
 
     @cached_property
     def closing_times(self) -> "DataLoader[UUID, Row | None]":

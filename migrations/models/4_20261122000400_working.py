@@ -25,8 +25,8 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 snoozed_until IS NULL OR status = 'SNOOZED');
         CREATE INDEX conversations_waking ON conversations (snoozed_until)
             WHERE snoozed_until IS NOT NULL;
-        CREATE INDEX conversations_skipping ON conversations (skipped_until)
-            WHERE skipped_until IS NOT NULL;
+        CREATE INDEX conversations_waiting_for_another ON conversations (team_id, queued_at, id)
+            WHERE status = 'QUEUED' AND skipped_until IS NOT NULL;
 
         ALTER TABLE assignments
             ADD COLUMN line varchar(16),

@@ -56,6 +56,7 @@ class Agent(Record):
     load = fields.IntField(default=0)
     last_assigned_at: datetime | None = fields.DatetimeField(null=True)
     idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
+    business_hours: dict[str, Any] | None = fields.JSONField(null=True)
 
     class Meta:
         table = "agents"
@@ -195,7 +196,8 @@ class Agent(Record):
             if not changed:
                 return
             await agent.update_from_dict(changed).save(update_fields=list(changed))
-            changed.pop("name", None)
+            for untold in ("name", "business_hours"):
+                changed.pop(untold, None)
             event.record(event.Kind.AGENT_UPDATED, by=by, to_agent_id=id, **changed)
             queue.follow(transaction, agents=[id])
 

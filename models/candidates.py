@@ -36,12 +36,16 @@ OF_TEAMS = f"""
     WHERE t.id = ANY($1) AND t.is_todos AND a.role IN ({_HOLDERS})
       AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
 """  # noqa: S608 - constants
+# Of a candidate `a` of a team `t` of a workspace `w`.
+HOURS = "coalesce(a.business_hours, t.business_hours, w.business_hours)"
 _CANDIDATES = f"""
     SELECT m.team_id, m.position, a.id, a.is_active, a.availability, a.accepts_new, a.load,
            a.capacity, a.last_assigned_at,
            EXISTS (SELECT FROM presence_leases l
-                   WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected
-    FROM ({OF_TEAMS}) m JOIN agents a ON a.id = m.agent_id
+                   WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected,
+           relevo_is_open({HOURS}, relevo_now()) AS is_within_hours
+    FROM ({OF_TEAMS}) m JOIN agents a ON a.id = m.agent_id JOIN teams t ON t.id = m.team_id
+    JOIN workspaces w ON w.id = t.workspace_id
     ORDER BY m.team_id, m.position
 """  # noqa: S608 - constants
 _TEAMS = """
@@ -124,6 +128,7 @@ def _candidate(row: Row) -> Candidate:
         load=row["load"],
         capacity=row["capacity"],
         last_assigned_at=row["last_assigned_at"],
+        is_within_hours=row["is_within_hours"],
     )
 
 

@@ -71,6 +71,7 @@ class Verdict(StrEnum):
     LOST_LOAD = "LOST_LOAD"
     LOST_TIE = "LOST_TIE"
     INACTIVE = "INACTIVE"
+    OUTSIDE_HOURS = "OUTSIDE_HOURS"
     OFFLINE = "OFFLINE"
     AWAY = "AWAY"
     NOT_ACCEPTING = "NOT_ACCEPTING"
@@ -104,6 +105,7 @@ class Candidate:
     load: int
     capacity: int
     last_assigned_at: datetime | None
+    is_within_hours: bool = True
 
     def limit(self, max_open: int | None) -> int:
         """How many open conversations this member may hold before automatic ones stop."""
@@ -137,17 +139,16 @@ class Decision:
 
 def obstacle(candidate: Candidate, facts: Facts) -> Verdict | None:
     """Why automatic distribution passes this member over; none if it is eligible."""
-    if not candidate.is_active:
-        return Verdict.INACTIVE
-    if facts.online_only and (absence := absence_of(candidate)):
-        return absence
-    if not candidate.accepts_new:
-        return Verdict.NOT_ACCEPTING
-    if candidate.load >= candidate.limit(facts.max_open):
-        return Verdict.AT_CAPACITY
-    if candidate.agent_id == facts.skipped_agent_id:
-        return Verdict.SKIPPED_AFTER_TIMEOUT
-    return None
+    absence = absence_of(candidate) if facts.online_only else None
+    against = (
+        (not candidate.is_active, Verdict.INACTIVE),
+        (not candidate.is_within_hours, Verdict.OUTSIDE_HOURS),
+        (absence is not None, absence),
+        (not candidate.accepts_new, Verdict.NOT_ACCEPTING),
+        (candidate.load >= candidate.limit(facts.max_open), Verdict.AT_CAPACITY),
+        (candidate.agent_id == facts.skipped_agent_id, Verdict.SKIPPED_AFTER_TIMEOUT),
+    )
+    return next((verdict for stands, verdict in against if stands), None)
 
 
 def absence_of(candidate: Candidate) -> Verdict | None:
@@ -264,6 +265,7 @@ def stored(decision: Decision, routed: dict[str, Any] | None = None) -> dict[str
                 "load": candidate.load,
                 "capacity": candidate.capacity,
                 "last_assigned_at": candidate.last_assigned_at,
+                "is_within_hours": candidate.is_within_hours,
                 "verdict": verdict,
             }
             for candidate, verdict in zip(facts.candidates, decision.verdicts, strict=True)
@@ -311,4 +313,5 @@ def _recall_candidate(stored: dict[str, Any]) -> Candidate:
         load=stored["load"],
         capacity=stored["capacity"],
         last_assigned_at=datetime.fromisoformat(last) if last else None,
+        is_within_hours=stored.get("is_within_hours", True),
     )

@@ -221,9 +221,11 @@ NO_IDLE_CAPACITY = Invariant(
           AND NOT {reservation.IN_FORCE}
     ), member AS ({candidates.OF_TEAMS.replace("ANY($1)", "ANY(SELECT team_id FROM waiting)")})
     SELECT DISTINCT format('team %s has somebody waiting and agent %s free', t.id, a.id)
-    FROM teams t JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
-    WHERE EXISTS (SELECT FROM waiting w WHERE w.team_id = t.id
-                  AND (w.is_skipping IS NOT TRUE OR w.skipped_agent_id <> a.id))
+    FROM teams t JOIN workspaces w ON w.id = t.workspace_id
+    JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
+    WHERE EXISTS (SELECT FROM waiting x WHERE x.team_id = t.id
+                  AND (x.is_skipping IS NOT TRUE OR x.skipped_agent_id <> a.id))
+      AND relevo_is_open({candidates.HOURS}, relevo_now())
       AND a.is_active AND a.accepts_new AND a.load < least(a.capacity, t.max_open)
       AND (NOT t.online_only OR (a.availability = 'ONLINE' AND EXISTS (
               SELECT FROM presence_leases l

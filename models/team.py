@@ -56,6 +56,7 @@ class Team(Record):
     # After how many minutes of waiting a conversation counts one step of priority more.
     ageing_minutes = fields.IntField(null=True)
     idle_period_days = fields.IntEnumField(IdlePeriod, null=True)
+    business_hours: dict[str, Any] | None = fields.JSONField(null=True)
     # Empty is the workspace's; 0 is for ever, which a team can want where the workspace does not.
     reassignment_window_hours = fields.IntField(null=True)
     unassign_on_close = fields.BooleanField(default=False)
@@ -124,7 +125,8 @@ class Team(Record):
             if not changed:
                 return
             await team.update_from_dict(changed).save(update_fields=list(changed))
-            changed.pop("name", None)
+            for untold in ("name", "business_hours"):
+                changed.pop(untold, None)
             event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **changed)
             queue.follow(transaction, teams=[id])
 

@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 from tortoise import fields
 from tortoise.models import Model
 
-from models import event
+from models import event, queue
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
-from models.database import tx
+from models.database import Transaction, tx
 from models.errors import BadUserInput
 from models.team import WINDOW_HOURS_MIN, Team, require_window
 
@@ -22,6 +22,7 @@ class Workspace(Model):
     id: UUID = fields.UUIDField(primary_key=True, default=uuid4)
     name = fields.CharField(max_length=NAME_LENGTH_MAX)
     idle_period_days = fields.IntEnumField(IdlePeriod, default=IdlePeriod.NEVER)
+    business_hours: dict[str, Any] | None = fields.JSONField(null=True)
     closing_reason_required = fields.BooleanField(default=False)
     transfers_to_unavailable = fields.BooleanField(default=False)
     owned_skips_bot = fields.BooleanField(default=False)
@@ -62,11 +63,21 @@ class Workspace(Model):
                 f"An owner is waited for 1 to {OWNER_WAIT_MINUTES_MAX} minutes, or for ever.",
                 path="input.ownerWaitMinutes",
             )
-        async with tx():
+        async with tx() as transaction:
             workspace = await cls.filter(id=by.workspace_id).select_for_update(no_key=True).get()
             changed = {name: to for name, to in changes.items() if to != getattr(workspace, name)}
             if not changed:
                 return
             await workspace.update_from_dict(changed).save(update_fields=list(changed))
-            changed.pop("name", None)
-            event.record(event.Kind.WORKSPACE_UPDATED, by=by, **changed)
+            if "business_hours" in changed:
+                await _drain_all(transaction, by.workspace_id)
+            told = {
+                name: to for name, to in changed.items() if name not in ("name", "business_hours")
+            }
+            event.record(event.Kind.WORKSPACE_UPDATED, by=by, **told)
+
+
+async def _drain_all(transaction: Transaction, workspace_id: UUID) -> None:
+    """What opens for everybody gives out what waits anywhere."""
+    teams = await transaction.fetch("SELECT id FROM teams WHERE workspace_id = $1", workspace_id)
+    queue.follow(transaction, teams=[row["id"] for row in teams])

@@ -151,6 +151,7 @@ described(
     LOST_LOAD="Holds more.",
     LOST_TIE="As light, and later.",
     INACTIVE="Account not active.",
+    OUTSIDE_HOURS="Outside the business hours.",
     OFFLINE="Not connected or offline.",
     AWAY="Away.",
     NOT_ACCEPTING="Takes no new ones.",

@@ -18,60 +18,55 @@ from models.decision import Availability, Candidate, Distribution, Facts, Rule
 POSITIONS_PER_TEAM = 1_000_000
 _HOLDERS = ", ".join(f"'{role}'" for role in HOLDERS)
 # Of the teams in `$1`: team_id, agent_id, position.
-OF_TEAMS = f"""
-    WITH RECURSIVE below AS (
-        SELECT t.id AS team_id, t.id, t.include_descendants AS goes_on, 0::bigint AS base,
-               1 AS depth
-        FROM teams t WHERE t.id = ANY($1)
-        UNION ALL
-        SELECT b.team_id, t.id, true, t.number::bigint * {POSITIONS_PER_TEAM}, b.depth + 1
-        FROM below b JOIN teams t ON t.parent_id = b.id
-        WHERE b.goes_on AND t.is_active AND b.depth < 10
-    )
-    SELECT b.team_id, m.agent_id, min(b.base + m.position) AS position
-    FROM below b JOIN memberships m ON m.team_id = b.id GROUP BY 1, 2
-    UNION ALL
+_OF_MEMBERS = """
+    SELECT m.team_id, m.agent_id, m.position::bigint AS position FROM memberships m
+    WHERE m.team_id = ANY($1)
+"""
+_OF_DESCENDANTS = f"""
+    SELECT team_id, agent_id, min(position) AS position FROM (
+        WITH RECURSIVE below AS (
+            SELECT t.id AS team_id, t.id, 0::bigint AS base, 1 AS depth FROM teams t
+            WHERE t.id = ANY($1)
+            UNION ALL
+            SELECT b.team_id, t.id, t.number::bigint * {POSITIONS_PER_TEAM}, b.depth + 1
+            FROM below b JOIN teams g ON g.id = b.team_id AND g.include_descendants
+            JOIN teams t ON t.parent_id = b.id AND t.is_active
+            WHERE b.depth < 10
+        )
+        SELECT b.team_id, m.agent_id, b.base + m.position AS position
+        FROM below b JOIN memberships m ON m.team_id = b.id) d
+    GROUP BY 1, 2
+"""  # noqa: S608 - constants
+_OF_TODOS = f"""
     SELECT t.id, a.id, row_number() OVER (PARTITION BY t.id ORDER BY a.created_at, a.id)
     FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
     WHERE t.id = ANY($1) AND t.is_todos AND a.role IN ({_HOLDERS})
       AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
 """  # noqa: S608 - constants
+OF_TEAMS = f"{_OF_DESCENDANTS} UNION ALL {_OF_TODOS}"
 # Of a candidate `a` of a team `t` of a workspace `w`.
 HOURS = "coalesce(a.business_hours, t.business_hours, w.business_hours)"
-_CANDIDATES = f"""
+_CANDIDATES = """
     SELECT m.team_id, m.position, a.id, a.is_active, a.availability, a.accepts_new, a.load,
            a.capacity, a.last_assigned_at,
            EXISTS (SELECT FROM presence_leases l
                    WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected,
-           relevo_is_open({HOURS}, relevo_now()) AS is_within_hours
-    FROM ({OF_TEAMS}) m JOIN agents a ON a.id = m.agent_id JOIN teams t ON t.id = m.team_id
+           relevo_is_open({hours}, relevo_now()) AS is_within_hours
+    FROM ({members}) m JOIN agents a ON a.id = m.agent_id JOIN teams t ON t.id = m.team_id
     JOIN workspaces w ON w.id = t.workspace_id
     ORDER BY m.team_id, m.position
-"""  # noqa: S608 - constants
+"""
 _TEAMS = """
     SELECT id, workspace_id, is_todos, priority, ageing_minutes, distribution, online_only,
-           max_open, round_robin_position
+           include_descendants, max_open, round_robin_position
     FROM teams WHERE id = ANY($1)
-"""
-# The groups below whose members a group draws on: nobody leaves one of them meanwhile.
-_DRAWN_ON = """
-    WITH RECURSIVE below AS (
-        SELECT id, 1 AS depth FROM teams WHERE id = ANY($1) AND include_descendants
-        UNION ALL
-        SELECT t.id, b.depth + 1 FROM below b JOIN teams t ON t.parent_id = b.id
-        WHERE b.depth < 10
-    )
-    SELECT id FROM below
 """
 
 
 async def lock_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """These teams by their id, locked with those whose members they draw on."""
-    rows = await transaction.fetch(
-        f"{_TEAMS} OR id IN ({_DRAWN_ON}) ORDER BY id FOR NO KEY UPDATE", team_ids
-    )
-    wanted = set(team_ids)
-    return {row["id"]: row for row in rows if row["id"] in wanted}
+    """These teams by their id, locked; whoever leaves a group below locks those above it too."""
+    rows = await transaction.fetch(f"{_TEAMS} ORDER BY id FOR NO KEY UPDATE", team_ids)
+    return {row["id"]: row for row in rows}
 
 
 async def read_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dict[UUID, Row]:
@@ -90,9 +85,19 @@ async def read(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID
 async def read_all(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID, Facts]:
     """The facts of each team with all its candidates, in their order."""
     members: dict[UUID, list[Candidate]] = {id: [] for id in teams}
-    for row in await transaction.fetch(_CANDIDATES, list(teams)):
+    for row in await transaction.fetch(_statement(teams.values()), list(teams)):
         members[row["team_id"]].append(_candidate(row))
     return {id: _facts(teams[id], tuple(found)) for id, found in members.items()}
+
+
+def _statement(teams: Iterable[Row]) -> str:
+    """Most teams have but members: planning the rest costs more than reading them."""
+    teams = list(teams)
+    below = any(team["include_descendants"] for team in teams)
+    members = _OF_DESCENDANTS if below else _OF_MEMBERS
+    if any(team["is_todos"] for team in teams):
+        members = f"{members} UNION ALL {_OF_TODOS}"
+    return _CANDIDATES.format(members=members, hours=HOURS)
 
 
 async def lock_eligible(transaction: Transaction, facts: Mapping[UUID, Facts]) -> dict[UUID, Facts]:

@@ -85,7 +85,7 @@ async def heads(
     """
     rows = await transaction.fetch(
         f"""
-        WITH clock AS MATERIALIZED (SELECT relevo_now() AS now), head AS (
+        WITH head AS (
             SELECT h.id FROM unnest($2::uuid[]) AS t(id) CROSS JOIN LATERAL (
                 (SELECT c.id FROM conversations c
                  WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.skipped_until IS NULL
@@ -101,13 +101,13 @@ async def heads(
         SELECT c.id, c.workspace_id, c.team_id, c.queued_at, c.contact_id, c.channel_id,
                coalesce(c.decision ->> 'rule', 'CHANNEL_TARGET') AS rule,
                c.decision ->> 'outcome' AS outcome, c.decision -> 'routed' AS routed,
-               CASE WHEN c.skipped_until > clock.now THEN c.skipped_agent_id END
+               CASE WHEN c.skipped_until > relevo_now() THEN c.skipped_agent_id END
                    AS skipped_agent_id,
-               clock.now
-        FROM conversations c CROSS JOIN clock
+               (SELECT relevo_now()) AS now
+        FROM conversations c
         WHERE c.id IN (SELECT id FROM head) AND c.status = 'QUEUED' AND c.team_id = ANY($1)
           AND NOT {reservation.IN_FORCE}
-        ORDER BY c.id {"FOR NO KEY UPDATE OF c" if lock else ""}
+        ORDER BY c.id {"FOR NO KEY UPDATE" if lock else ""}
         """,  # noqa: S608 - constants
         list(teams),
         [team_id for team_id, team in teams.items() if team["distribution"] != Distribution.MANUAL],

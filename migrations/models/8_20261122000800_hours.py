@@ -17,17 +17,23 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
     return f"""
         {columns}
         CREATE FUNCTION relevo_is_open(hours jsonb, instant timestamptz) RETURNS bool
-            LANGUAGE sql STABLE PARALLEL SAFE AS $$
-            SELECT hours IS NULL OR EXISTS (
-                SELECT FROM (SELECT instant AT TIME ZONE (hours ->> 'time_zone') AS at) l
-                CROSS JOIN jsonb_array_elements(hours -> 'weekly') AS i
-                WHERE NOT hours -> 'holidays' ? to_char(l.at, 'YYYY-MM-DD')
-                  AND (i ->> 'day')::int = extract(isodow FROM l.at)
-                  AND l.at - date_trunc('day', l.at)
-                      >= make_interval(mins => (i ->> 'opens')::int)
-                  AND l.at - date_trunc('day', l.at)
-                      < make_interval(mins => (i ->> 'closes')::int))
-        $$;
+            LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+        DECLARE
+            at timestamp;
+            since interval;
+        BEGIN
+            -- Not plain SQL: inlined, it would be planned with every statement that asks.
+            IF hours IS NULL THEN
+                RETURN true;
+            END IF;
+            at := instant AT TIME ZONE (hours ->> 'time_zone');
+            since := at - date_trunc('day', at);
+            RETURN NOT hours -> 'holidays' ? to_char(at, 'YYYY-MM-DD') AND EXISTS (
+                SELECT FROM jsonb_array_elements(hours -> 'weekly') AS i
+                WHERE (i ->> 'day')::int = extract(isodow FROM at)
+                  AND since >= make_interval(mins => (i ->> 'opens')::int)
+                  AND since < make_interval(mins => (i ->> 'closes')::int));
+        END $$;
         COMMENT ON FUNCTION relevo_is_open IS
             'Whether business hours are open; days are 1 (Monday) to 7, times minutes of the day.';
     """

@@ -366,3 +366,13 @@ def test_a_url_names_the_server(url: str, expected: tuple[object, ...]) -> None:
 
 def test_a_url_may_ask_for_encryption() -> None:
     assert database.credentials("postgresql://db/relevo?sslmode=require")["ssl"] == "require"
+
+
+async def test_a_commands_statements_have_one_plan_and_queries_their_own(database: str) -> None:
+    async with tx() as transaction:
+        in_command = await transaction.fetchval("SHOW plan_cache_mode")
+    async with snapshot() as transaction:
+        in_snapshot = await transaction.fetchval("SHOW plan_cache_mode")
+
+    found = [in_command, in_snapshot, await fetchval("SHOW plan_cache_mode")]
+    assert found == ["force_generic_plan", "auto", "auto"]

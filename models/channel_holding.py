@@ -7,7 +7,7 @@ from uuid import UUID
 from models.access import HOLDERS
 from models.base import Line
 from models.database import fetch, fetchval
-from models.team import TREE_DEPTH_MAX
+from models.team_tree import TREE_DEPTH_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,11 @@ class TeamMutation:
     @mutation(TeamCreatePayload, "Create a group or a department.")
     async def team_create(self, info: Info, input: TeamCreateInput) -> Answer:
         parent_id = decode_maybe("Team", input.parent_id)
-        parent = await TeamRecord.find(parent_id, by=info.context.by) if parent_id else None
+        parent = (
+            await TeamRecord.find(parent_id, by=info.context.by, path="input.parentId")
+            if parent_id
+            else None
+        )
         team = await TeamRecord.add(
             by=info.context.by,
             line=input.line,

@@ -16,7 +16,7 @@
         │   TeamHasChannel
         ├── TeamCycle  TeamTooDeep  PriorityOutOfRange  TeamInactive  AlreadyMember  NotMember
         ├── WindowOutOfRange  AgentInactive  EmailTaken  CapacityOutOfRange
-        ├── RoleCannotHold  InvitationInvalid  InUse  LimitReached
+        ├── RoleCannotHold  InvitationInvalid  InUse  LastAdmin  LimitReached
         ├── ConversationAlreadyOpen  ConversationClosed  ConversationNotClosed
         │   ConversationChanged  ConversationNotQueued  ConversationNotAssigned
         │   ConversationNotWithBot  ConversationNotSnoozed
@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 _word_boundary = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+USES_LISTED_MAX = 20
 Fact = str | int | UUID | list[UUID] | None
 
 
@@ -249,15 +250,33 @@ class InvitationInvalid(RuleViolation):
 
 
 class InUse(RuleViolation):
-    """Something still points to it: name a replacement, or change those first."""
+    """Something still points to it: name a replacement, or change those first.
 
-    def __init__(self, what: str, **uses: list[UUID]) -> None:
-        used = {name: ids for name, ids in uses.items() if ids}
-        listed = ", ".join(f"{len(ids)} {name}" for name, ids in used.items())
-        facts: dict[str, Any] = {f"{name.removesuffix('s')}Id": ids for name, ids in used.items()}
-        super().__init__(
-            f"The {what} is in use ({listed}): name a replacement or change them first.", **facts
-        )
+    Each use is told by its first ids and by its count, named by what it is: `channels` are told
+    as `channelId` and `channelCount`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        remedy: str = "name a replacement or change them first",
+        **uses: tuple[list[UUID], int],
+    ) -> None:
+        listed = ", ".join(f"{count} {name}" for name, (_, count) in uses.items() if count)
+        facts: dict[str, Any] = {}
+        for name, (ids, count) in uses.items():
+            if count:
+                facts[f"{name.removesuffix('s')}Id"] = ids[:USES_LISTED_MAX]
+                facts[f"{name.removesuffix('s')}Count"] = count
+        super().__init__(f"The {what} is in use ({listed}): {remedy}.", **facts)
+
+
+class LastAdmin(RuleViolation):
+    """A workspace keeps somebody who configures it."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active administrator: make another one first.")
 
 
 class LimitReached(RuleViolation):

@@ -8,9 +8,19 @@ from models import event, queue
 from models.access import Actor, Right
 from models.agent import Agent
 from models.base import Record, reference
-from models.database import tx
-from models.errors import AgentInactive, AlreadyMember, NotFound, NotMember
-from models.team import Team
+from models.database import Transaction, tx
+from models.decision import ROUND_ROBIN_START
+from models.errors import (
+    AgentInactive,
+    AlreadyMember,
+    LimitReached,
+    NotFound,
+    NotMember,
+    TeamInactive,
+)
+from models.team import Team, lock_drawing_from
+
+MEMBERS_MAX = 1_000
 
 
 class Membership(Record):
@@ -31,7 +41,9 @@ class Membership(Record):
         by.require(Right.CONFIGURE)
         async with tx() as transaction:
             # The team's lock keeps the positions apart when two agents join at once.
-            await Team.lock(team.id, by=by)
+            drawing = await lock_drawing_from(transaction, team.id, by=by)
+            if not (await Team.lock(team.id, by=by)).is_active:
+                raise TeamInactive
             agent = await Agent.filter(workspace_id=by.workspace_id).get_or_none(id=agent_id)
             if agent is None:
                 raise NotFound("agent", path="input.agentId")
@@ -40,9 +52,9 @@ class Membership(Record):
             agent.require_holder()
             if await cls.exists(team_id=team.id, agent_id=agent_id):
                 raise AlreadyMember
-            last = await transaction.fetchval(
-                "SELECT coalesce(max(position), 0) FROM memberships WHERE team_id = $1", team.id
-            )
+            last, count = await _last_and_count(transaction, team.id)
+            if count >= MEMBERS_MAX:
+                raise LimitReached("members of a team", limit=MEMBERS_MAX)
             membership = await cls.create(
                 workspace_id=by.workspace_id,
                 team_id=team.id,
@@ -50,7 +62,7 @@ class Membership(Record):
                 position=last + 1,
             )
             event.record(event.Kind.MEMBER_ADDED, by=by, to_team_id=team.id, to_agent_id=agent_id)
-            queue.follow(transaction, teams=[team.id])
+            queue.follow(transaction, teams=drawing)
         return membership
 
     @classmethod
@@ -59,14 +71,14 @@ class Membership(Record):
         by.require(Right.CONFIGURE)
         async with tx() as transaction:
             # What the queue gives out is decided under this lock too: nothing goes to one who left.
-            await Team.lock(team.id, by=by)
+            drawing = await lock_drawing_from(transaction, team.id, by=by)
             if not await cls.filter(team_id=team.id, agent_id=agent_id).delete():
                 raise NotMember
             event.record(
                 event.Kind.MEMBER_REMOVED, by=by, from_team_id=team.id, from_agent_id=agent_id
             )
             # A Todos without listed members has everybody as a member again.
-            queue.follow(transaction, teams=[team.id])
+            queue.follow(transaction, teams=drawing)
 
     @classmethod
     async def reorder(cls, *, by: Actor, team: Team, agent_ids: list[UUID]) -> None:
@@ -81,18 +93,30 @@ class Membership(Record):
             if sorted(agent_ids) != sorted(member.agent_id for member in members):
                 raise NotMember
             served = [m.agent_id for m in members if m.position <= locked.round_robin_position]
-            # Above every old position, so that no two are equal in between.
-            base = max((member.position for member in members), default=0)
+            # Places are exchanged one row after the other: no two are equal only in the end.
+            await transaction.execute("SET CONSTRAINTS memberships_one_position DEFERRED")
             await transaction.execute(
                 """
-                UPDATE memberships m SET position = $3 + o.place
+                UPDATE memberships m SET position = o.place
                 FROM unnest($2::uuid[]) WITH ORDINALITY AS o(agent_id, place)
                 WHERE m.team_id = $1 AND m.agent_id = o.agent_id
                 """,
                 team.id,
                 agent_ids,
-                base,
             )
-            pointer = base + agent_ids.index(served[-1]) + 1 if served else 0
+            await transaction.execute("SET CONSTRAINTS memberships_one_position IMMEDIATE")
+            pointer = agent_ids.index(served[-1]) + 1 if served else ROUND_ROBIN_START
             await Team.filter(id=team.id).update(round_robin_position=pointer)
             event.record(event.Kind.MEMBERS_REORDERED, by=by, to_team_id=team.id)
+
+
+async def _last_and_count(transaction: Transaction, team_id: UUID) -> tuple[int, int]:
+    row = await transaction.fetchrow(
+        """
+        SELECT coalesce(max(position), 0) AS last, count(*) AS count
+        FROM memberships WHERE team_id = $1
+        """,
+        team_id,
+    )
+    assert row is not None  # noqa: S101 - aggregates have one row
+    return row["last"], row["count"]

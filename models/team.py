@@ -7,24 +7,31 @@ from tortoise import fields
 from tortoise.fields.db_defaults import SqlDefault
 from tortoise.queryset import QuerySet
 
-from models import event, queue
-from models.access import Actor, Right
+from models import event, queue, team_tree
+from models.access import Actor, ActorKind, Right
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference, require_name
-from models.database import fetch, fetchval, tx
+from models.database import Raced, Transaction, fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import (
     BadUserInput,
+    Forbidden,
+    LimitReached,
     NotFound,
     PriorityOutOfRange,
+    TargetInactive,
     TargetNotAllowed,
+    TeamCycle,
     TeamInactive,
     TeamTooDeep,
     WindowOutOfRange,
 )
+from models.team_tree import TREE_DEPTH_MAX
 
-TREE_DEPTH_MAX = 10
 PRIORITY_MAX = 10
 MAX_OPEN_MAX = 10_000
+# Of a time to answer in, and of a step of ageing.
+MINUTES_MAX = 7 * 24 * 60
+TRANSFER_TARGETS_MAX = 100
 WINDOW_HOURS_MIN = 1
 WINDOW_HOURS_MAX = 90 * 24
 WINDOW_FOR_EVER = 0
@@ -70,65 +77,66 @@ class Team(Record):
 
     @classmethod
     async def add(
-        cls,
-        *,
-        by: Actor,
-        line: Line,
-        name: str,
-        parent: "Team | None" = None,
-        priority: int = 0,
-        distribution: Distribution = Distribution.MANUAL,
+        cls, *, by: Actor, line: Line, name: str, parent: "Team | None" = None, **settings: Any
     ) -> "Team":
-        """Create a group or a department; raises TargetNotAllowed, TeamTooDeep,
-        PriorityOutOfRange.
+        """Create a group or a department with the settings that `change` knows.
+
+        Raises TargetNotAllowed, TeamTooDeep, TeamInactive, PriorityOutOfRange, LimitReached.
         """
         by.require(Right.CONFIGURE)
+        if line is Line.SALES:
+            _require_group_creator(by)
         require_name(name)
-        if not 0 <= priority <= PRIORITY_MAX or (line is Line.SALES and priority):
-            raise PriorityOutOfRange
-        if parent is not None and (Line.SUPPORT in (line, parent.line) or parent.is_todos):
-            raise TargetNotAllowed("Only a sales group has a parent, and it is another group.")
-        async with tx():
-            if parent is not None and await parent.depth() >= TREE_DEPTH_MAX:
-                raise TeamTooDeep(depth_max=TREE_DEPTH_MAX)
-            team = await cls.create(
-                workspace_id=by.workspace_id,
-                line=line,
-                name=name,
-                parent_id=parent.id if parent else None,
-                priority=priority,
-                distribution=distribution,
-            )
+        _require_bounds(settings)
+        handed_to: list[UUID] = settings.pop("transfers_to", [])
+        team = cls(workspace_id=by.workspace_id, line=line, name=name, **settings)
+        async with tx() as transaction:
+            if parent is not None:
+                await team_tree.lock(transaction, by.workspace_id)
+                team.parent_id = parent.id
+            await _lock_others(transaction, [*handed_to, *([parent.id] if parent else [])], by)
+            _require_fitting(team, settings)
+            if parent is not None:
+                await _require_parent(team)
+            await team.save(force_create=True)
             event.record(event.Kind.TEAM_CREATED, by=by, to_team_id=team.id)
+            await _hand_over_to(transaction, team, handed_to)
+        # Its number comes from the database.
+        await team.refresh_from_db()
         return team
 
     @classmethod
     async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
-        """Change name, distribution, onlineOnly, maxOpen, priority, idle period or window.
+        """Change a team's settings; what becomes automatic, or more generous, gives out at once.
 
-        A team that becomes automatic, or more generous, gives out at once what waits. Raises
-        PriorityOutOfRange, NotFound, TeamInactive.
+        With `parent_id` a group moves, with all below it. Raises PriorityOutOfRange, NotFound,
+        TeamInactive, TargetNotAllowed, TeamCycle, TeamTooDeep, LimitReached.
         """
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
-        require_window(changes.get("reassignment_window_hours"), least=WINDOW_FOR_EVER)
-        if changes.get("max_open") is not None and not 1 <= changes["max_open"] <= MAX_OPEN_MAX:
-            raise BadUserInput(f"maxOpen is 1 to {MAX_OPEN_MAX}, or none.", path="input.maxOpen")
+        _require_bounds(changes)
+        handed_to: list[UUID] | None = changes.pop("transfers_to", None)
         async with tx() as transaction:
+            if "parent_id" in changes:
+                await team_tree.lock(transaction, by.workspace_id)
+            others = [*(handed_to or []), *filter(None, [changes.get("parent_id")])]
+            await _lock_others(transaction, [id, *others], by)
             team = await cls.locked(id, by=by)
             changed = {name: to for name, to in changes.items() if to != getattr(team, name)}
-            priority = changed.get("priority", 0)
-            if not 0 <= priority <= PRIORITY_MAX or (team.line is Line.SALES and priority):
-                raise PriorityOutOfRange
-            if team.is_todos and "name" in changed:
-                raise TargetNotAllowed("Todos keeps its name.")
+            team.update_from_dict(changed)
+            _require_fitting(team, changed)
+            if changed.get("parent_id") is not None:
+                await _require_parent(team)
+            if changed:
+                await team.save(update_fields=list(changed))
+            if handed_to is not None and await _hand_over_to(transaction, team, handed_to):
+                changed["transfers_to"] = handed_to
             if not changed:
                 return
-            await team.update_from_dict(changed).save(update_fields=list(changed))
             for untold in ("name", "business_hours"):
                 changed.pop(untold, None)
             event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **changed)
-            queue.follow(transaction, teams=[id])
+            queue.follow(transaction, teams=await drawing_from([id]))
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Team"]:
@@ -185,29 +193,12 @@ class Team(Record):
         )
         return id
 
-    async def depth(self) -> int:
-        """How many groups there are from the root down to this one."""
-        depth: int = await fetchval(
-            """
-            WITH RECURSIVE up AS (
-                SELECT parent_id, 1 AS depth FROM teams WHERE id = $1
-                UNION ALL
-                SELECT t.parent_id, up.depth + 1 FROM teams t JOIN up ON t.id = up.parent_id
-                WHERE up.depth <= $2
-            )
-            SELECT max(depth) FROM up
-            """,
-            self.id,
-            TREE_DEPTH_MAX,
-        )
-        return depth
-
     @classmethod
-    async def find(cls, id: UUID, *, by: Actor) -> "Team":
+    async def find(cls, id: UUID, *, by: Actor, path: str = "input.teamId") -> "Team":
         """A team that the actor sees; raises NotFound."""
         found = await cls.visible_to(by).get_or_none(id=id)
         if found is None:
-            raise NotFound("team", path="input.teamId")
+            raise NotFound("team", path=path)
         return found
 
     @classmethod
@@ -232,3 +223,139 @@ class Team(Record):
     @property
     def distributes(self) -> bool:
         return self.distribution is not Distribution.MANUAL
+
+    @property
+    def is_group(self) -> bool:
+        return self.line is Line.SALES and not self.is_todos
+
+
+_groups_are_reserved = False
+
+
+def reserve_groups(*, reserved: bool) -> None:
+    """Leave creating sales groups to the installation's operator (composition roots only)."""
+    global _groups_are_reserved  # noqa: PLW0603 - one per process, set while it starts
+    _groups_are_reserved = reserved
+
+
+def _require_group_creator(by: Actor) -> None:
+    by.require(Right.CREATE_GROUPS)
+    if _groups_are_reserved and by.kind is not ActorKind.SYSTEM:
+        raise Forbidden("create sales groups: here only whoever runs the installation does")
+
+
+async def drawing_from(team_ids: list[UUID]) -> list[UUID]:
+    """The teams that these teams' members are candidates of: themselves, and the groups above
+    that include those below.
+    """
+    rows = await fetch(
+        "SELECT id FROM teams WHERE id = ANY($1) AND (include_descendants OR id = ANY($2))",
+        list(await team_tree.ancestors(team_ids)),
+        team_ids,
+    )
+    return [row["id"] for row in rows]
+
+
+async def lock_drawing_from(transaction: Transaction, id: UUID, *, by: Actor) -> list[UUID]:
+    """Lock every team that a team's members are candidates of; raises NotFound.
+
+    What their queues give out is decided under these locks. Raises Raced when the tree changed.
+    """
+    ids = await drawing_from([id])
+    await _lock_others(transaction, ids, by)
+    await Team.lock(id, by=by)
+    if not set(await drawing_from([id])) <= set(ids):
+        raise Raced
+    return ids
+
+
+async def _lock_others(transaction: Transaction, ids: list[UUID], by: Actor) -> None:
+    """Lock those of these teams that are there, by id; whoever asked finds out who is not."""
+    if ids:
+        await transaction.execute(
+            """
+            SELECT FROM teams WHERE workspace_id = $1 AND id = ANY($2)
+            ORDER BY id FOR NO KEY UPDATE
+            """,
+            by.workspace_id,
+            ids,
+        )
+
+
+def _require_fitting(team: Team, changed: dict[str, Any]) -> None:
+    """Raise unless these settings are for a team of this kind."""
+    if team.line is Line.SALES and team.priority:
+        raise PriorityOutOfRange
+    if team.is_todos and "name" in changed:
+        raise TargetNotAllowed("Todos keeps its name.")
+    if team.include_descendants and not team.is_group:
+        raise TargetNotAllowed("Only a sales group has groups below it.")
+
+
+async def _require_parent(team: Team) -> None:
+    """Raise unless the group may be below its parent; the caller has locked the tree."""
+    own = Team.filter(workspace_id=team.workspace_id)
+    parent = await own.get_or_none(id=team.parent_id)
+    if parent is None:
+        raise NotFound("team", path="input.parentId")
+    if not (team.is_group and parent.is_group):
+        raise TargetNotAllowed("Only a sales group has a parent, and it is another group.")
+    if not parent.is_active:
+        raise TeamInactive
+    if team.id in await team_tree.ancestors([parent.id]):
+        raise TeamCycle
+    if await team_tree.depth(parent.id) + await team_tree.height(team.id) > TREE_DEPTH_MAX:
+        raise TeamTooDeep(depth_max=TREE_DEPTH_MAX)
+
+
+async def _hand_over_to(transaction: Transaction, team: Team, ids: list[UUID]) -> bool:
+    """Keep which departments a department hands over to; whether that was a change."""
+    before = await transaction.fetch(
+        "SELECT to_team_id FROM transfer_targets WHERE team_id = $1", team.id
+    )
+    if {row["to_team_id"] for row in before} == set(ids):
+        return False
+    await _require_departments(team, ids)
+    await transaction.execute("DELETE FROM transfer_targets WHERE team_id = $1", team.id)
+    await transaction.execute(
+        """
+        INSERT INTO transfer_targets (workspace_id, team_id, to_team_id)
+        SELECT DISTINCT $1::uuid, $2::uuid, unnest($3::uuid[])
+        """,
+        team.workspace_id,
+        team.id,
+        ids,
+    )
+    return True
+
+
+async def _require_departments(team: Team, ids: list[UUID]) -> None:
+    """Raise unless a department can hand over to these, which the caller has locked."""
+    if team.line is not Line.SUPPORT or team.is_todos or team.id in ids:
+        raise TargetNotAllowed("Only a department lists others that it hands over to.")
+    found = await Team.filter(workspace_id=team.workspace_id, id__in=ids)
+    if len(found) < len(set(ids)):
+        raise NotFound("team", path="input.transfersTo")
+    if any(other.line is not Line.SUPPORT for other in found):
+        raise TargetNotAllowed("A department hands over to others of its line.")
+    if not all(other.is_active for other in found):
+        raise TargetInactive
+
+
+def _require_bounds(settings: dict[str, Any]) -> None:
+    """Raise unless these settings are within their bounds, whatever team they are for."""
+    require_window(settings.get("reassignment_window_hours"), least=WINDOW_FOR_EVER)
+    if not 0 <= settings.get("priority", 0) <= PRIORITY_MAX:
+        raise PriorityOutOfRange
+    for name, most, path in _POSITIVE:
+        if settings.get(name) is not None and not 1 <= settings[name] <= most:
+            raise BadUserInput(f"{path} is 1 to {most}, or none.", path=f"input.{path}")
+    if len(settings.get("transfers_to") or ()) > TRANSFER_TARGETS_MAX:
+        raise LimitReached("departments to hand over to", limit=TRANSFER_TARGETS_MAX)
+
+
+_POSITIVE = (
+    ("max_open", MAX_OPEN_MAX, "maxOpen"),
+    ("answer_timeout_minutes", MINUTES_MAX, "answerTimeoutMinutes"),
+    ("ageing_minutes", MINUTES_MAX, "ageingMinutes"),
+)

@@ -1,5 +1,7 @@
 """Parts that inputs share."""
 
+from typing import Any
+
 import strawberry
 
 
@@ -18,3 +20,12 @@ class ConversationInput(CommandInput):
         default=None,
         description="The `version` you saw; the command is refused if it has changed since.",
     )
+
+
+def given(**changes: Any) -> dict[str, Any]:
+    """The changes that the caller asked for: what is left out stays, null is a value."""
+    return {
+        name: change.value if isinstance(change, strawberry.Some) else change
+        for name, change in changes.items()
+        if change is not None
+    }

@@ -5,12 +5,11 @@ from uuid import UUID
 import strawberry
 
 from models.agent import Agent as Record
-from models.base import IdlePeriod
 from models.decision import Availability
 from models.errors import BadUserInput
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
-from resolvers.ids import decode, decode_maybe
+from resolvers.ids import decode_maybe
 from resolvers.inputs import CommandInput
 from resolvers.types import Agent, agent_of
 
@@ -38,16 +37,6 @@ class AgentSetAvailabilityInput(CommandInput):
     )
 
 
-@strawberry.input(description="Changes of an agent's account; what is left out stays.")
-class AgentUpdateInput(CommandInput):
-    agent_id: strawberry.ID = strawberry.field(description="Which agent.")
-    name: str | None = strawberry.field(default=None, description="A new name.")
-    capacity: int | None = strawberry.field(default=None, description="A new capacity.")
-    idle_period: strawberry.Maybe[IdlePeriod | None] = strawberry.field(
-        description="A new idle period; null for that of the team.", default=None
-    )
-
-
 @strawberry.type(description="The agent after a command.")
 class AgentPayload(Payload):
     @strawberry.field(description="The agent; null when refused.")
@@ -62,11 +51,6 @@ class PresenceBeatPayload(AgentPayload):
 
 @strawberry.type(description="What setting the availability came to.")
 class AgentSetAvailabilityPayload(AgentPayload):
-    pass
-
-
-@strawberry.type(description="What changing an agent came to.")
-class AgentUpdatePayload(AgentPayload):
     pass
 
 
@@ -91,18 +75,6 @@ class PresenceMutation:
             availability=input.availability,
             accepts_new=input.accepts_new,
         )
-        return {"agent": agent_id}
-
-    @mutation(AgentUpdatePayload, "Change an agent's account.", repeatable=True)
-    async def agent_update(self, info: Info, input: AgentUpdateInput) -> Answer:
-        agent_id = decode("Agent", input.agent_id)
-        changes = {
-            name: value
-            for name, value in (("name", input.name), ("capacity", input.capacity))
-            if value is not None
-        }
-        idle = {"idle_period_days": input.idle_period.value} if input.idle_period else {}
-        await Record.change(agent_id, by=info.context.by, **changes, **idle)
         return {"agent": agent_id}
 
 

@@ -7,12 +7,16 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
+from resolvers.agents import AgentMutation
 from resolvers.bot import BotMutation
+from resolvers.channels import ChannelMutation
+from resolvers.closing_reasons import ClosingReasonMutation
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.explanations import ExplanationQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
+from resolvers.members import MemberMutation
 from resolvers.messages import MessageMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
@@ -21,6 +25,7 @@ from resolvers.settings import SettingsQuery
 from resolvers.streams import Subscription
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
+from resolvers.workspaces import WorkspaceMutation
 
 
 @strawberry.type(description="Reading.")
@@ -34,7 +39,12 @@ class Mutation(
     MessageMutation,
     PresenceMutation,
     SessionMutation,
+    WorkspaceMutation,
     TeamMutation,
+    MemberMutation,
+    AgentMutation,
+    ChannelMutation,
+    ClosingReasonMutation,
     BotMutation,
     OwnerMutation,
 ):

@@ -1,0 +1,62 @@
+"""The workspace's own settings."""
+
+import strawberry
+
+from models.base import IdlePeriod
+from models.workspace import Workspace as WorkspaceRecord
+from resolvers.commands import Answer, Payload, mutation
+from resolvers.context import Info
+from resolvers.inputs import CommandInput, given
+from resolvers.settings import workspace_of
+from resolvers.types import Workspace
+
+
+@strawberry.input(description="Changes of the workspace's settings; what is left out stays.")
+class WorkspaceUpdateInput(CommandInput):
+    name: str | None = strawberry.field(default=None, description="A new name.")
+    idle_period: IdlePeriod | None = strawberry.field(
+        default=None, description="When quiet conversations close."
+    )
+    closing_reason_required: bool | None = strawberry.field(
+        default=None, description="Whether people must close with a reason."
+    )
+    transfers_to_unavailable: bool | None = strawberry.field(
+        default=None, description="Whether conversations may be handed to whoever is away."
+    )
+    owned_skips_bot: bool | None = strawberry.field(
+        default=None, description="Whether owned contacts go to their owner before the bot."
+    )
+    owner_wait_minutes: strawberry.Maybe[int | None] = strawberry.field(
+        default=None, description="How long a conversation waits for its owner; null for ever."
+    )
+    sticky_falls_through: bool | None = strawberry.field(
+        default=None, description="Whether contacts go on when their last agent is away."
+    )
+    reassignment_window_hours: strawberry.Maybe[int | None] = strawberry.field(
+        default=None, description="1 to 2,160 hours; null for ever."
+    )
+
+
+@strawberry.type(description="What changing the workspace came to.")
+class WorkspaceUpdatePayload(Payload):
+    @strawberry.field(description="The workspace; null when refused.")
+    async def workspace(self, info: Info) -> Workspace | None:
+        return await workspace_of(info) if "workspace" in self.answer else None
+
+
+@strawberry.type
+class WorkspaceMutation:
+    @mutation(WorkspaceUpdatePayload, "Change the workspace's settings.")
+    async def workspace_update(self, info: Info, input: WorkspaceUpdateInput) -> Answer:
+        changes = given(
+            name=input.name,
+            idle_period_days=input.idle_period,
+            closing_reason_required=input.closing_reason_required,
+            transfers_to_unavailable=input.transfers_to_unavailable,
+            owned_skips_bot=input.owned_skips_bot,
+            owner_wait_minutes=input.owner_wait_minutes,
+            sticky_falls_through=input.sticky_falls_through,
+            reassignment_window_hours=input.reassignment_window_hours,
+        )
+        await WorkspaceRecord.change(by=info.context.by, **changes)
+        return {"workspace": info.context.by.workspace_id}

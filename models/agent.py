@@ -196,9 +196,7 @@ class Agent(Record):
             if not changed:
                 return
             await agent.update_from_dict(changed).save(update_fields=list(changed))
-            for untold in ("name", "business_hours"):
-                changed.pop(untold, None)
-            event.record(event.Kind.AGENT_UPDATED, by=by, to_agent_id=id, **changed)
+            event.record(event.Kind.AGENT_UPDATED, by=by, to_agent_id=id, **event.told(changed))
             queue.follow(transaction, agents=[id])
 
     @classmethod

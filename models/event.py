@@ -4,6 +4,7 @@ Events carry ids, enums, numbers and times. Text and names stay in their own tab
 person can be erased without touching a number.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -86,6 +87,15 @@ CHANGES_ACCESS = frozenset(
         Kind.TEAM_DELETED,
     }
 )
+
+
+# Names are a person's own, and hours too long for a fact: whoever wants them reads the record.
+_UNTOLD = ("name", "business_hours")
+
+
+def told(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says of changed settings."""
+    return {setting: to for setting, to in changes.items() if setting not in _UNTOLD}
 
 
 def record(

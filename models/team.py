@@ -133,9 +133,7 @@ class Team(Record):
                 changed["transfers_to"] = handed_to
             if not changed:
                 return
-            for untold in ("name", "business_hours"):
-                changed.pop(untold, None)
-            event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **changed)
+            event.record(event.Kind.TEAM_UPDATED, by=by, to_team_id=id, **event.told(changed))
             queue.follow(transaction, teams=await drawing_from([id]))
 
     @classmethod

@@ -71,10 +71,7 @@ class Workspace(Model):
             await workspace.update_from_dict(changed).save(update_fields=list(changed))
             if "business_hours" in changed:
                 await _drain_all(transaction, by.workspace_id)
-            told = {
-                name: to for name, to in changed.items() if name not in ("name", "business_hours")
-            }
-            event.record(event.Kind.WORKSPACE_UPDATED, by=by, **told)
+            event.record(event.Kind.WORKSPACE_UPDATED, by=by, **event.told(changed))
 
 
 async def _drain_all(transaction: Transaction, workspace_id: UUID) -> None:

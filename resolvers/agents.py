@@ -8,6 +8,7 @@ from models.agent import Agent as AgentRecord
 from models.base import IdlePeriod
 from resolvers.commands import Answer, mutation
 from resolvers.context import Info
+from resolvers.hours import BusinessHoursInput, stored_hours
 from resolvers.ids import decode
 from resolvers.inputs import CommandInput, given
 from resolvers.presence import AgentPayload
@@ -31,6 +32,9 @@ class AgentUpdateInput(CommandInput):
     capacity: int | None = strawberry.field(default=None, description="A new capacity.")
     idle_period: strawberry.Maybe[IdlePeriod | None] = strawberry.field(
         description="A new idle period; null for that of the team.", default=None
+    )
+    business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
+        default=None, description="When conversations are given out; null for the team's."
     )
 
 
@@ -62,7 +66,10 @@ class AgentMutation:
     async def agent_update(self, info: Info, input: AgentUpdateInput) -> Answer:
         agent_id = decode("Agent", input.agent_id)
         changes = given(
-            name=input.name, capacity=input.capacity, idle_period_days=input.idle_period
+            name=input.name,
+            capacity=input.capacity,
+            idle_period_days=input.idle_period,
+            business_hours=stored_hours(input.business_hours),
         )
         await AgentRecord.change(agent_id, by=info.context.by, **changes)
         return {"agent": agent_id}

@@ -93,6 +93,15 @@ class BusinessHoursInput:
         return Hours.of(self.time_zone, weekly, self.holidays).stored()
 
 
+def stored_hours(
+    change: strawberry.Some[BusinessHoursInput | None] | None,
+) -> strawberry.Some[dict[str, Any] | None] | None:
+    """A change of hours in the form that records keep; none stays none, and null null."""
+    if change is None:
+        return None
+    return strawberry.Some(change.value.stored() if change.value else None)
+
+
 def _minutes(time: str) -> int:
     if not _TIME.fullmatch(time):
         raise BadUserInput("A time of the day is written as HH:MM.", path="input.businessHours")

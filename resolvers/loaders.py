@@ -49,7 +49,7 @@ _CONVERSATION = f"""
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
 AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
-    a.capacity, a.load, a.idle_period_days, EXISTS (
+    a.capacity, a.load, a.idle_period_days, a.business_hours, EXISTS (
         SELECT FROM presence_leases l
         WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected"""
 _AGENT = f"""
@@ -57,7 +57,8 @@ _AGENT = f"""
 """  # noqa: S608 - constants
 _TEAM = """
     SELECT id, line, name, is_todos, is_active, parent_id, priority, distribution, online_only,
-           max_open, idle_period_days, reassignment_window_hours, unassign_on_close
+           max_open, idle_period_days, reassignment_window_hours, unassign_on_close,
+           business_hours
     FROM teams WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CHANNEL = """

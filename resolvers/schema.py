@@ -1,7 +1,7 @@
 """The whole schema: queries, mutations and subscriptions of every noun."""
 
 import dataclasses
-from datetime import datetime
+from datetime import date, datetime
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -58,11 +58,15 @@ _INSTANT = dataclasses.replace(
     specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
 )
 
+_DAY = dataclasses.replace(DEFAULT_SCALAR_REGISTRY[date], description="A day, as `2026-12-31`.")
+
 schema = MaskedSchema(
     Query,
     Mutation,
     Subscription,
     types=(*MEMBERS, Workspace),
     extensions=list(SCHEMA_EXTENSIONS),
-    config=StrawberryConfig(disable_field_suggestions=False, scalar_map={datetime: _INSTANT}),
+    config=StrawberryConfig(
+        disable_field_suggestions=False, scalar_map={datetime: _INSTANT, date: _DAY}
+    ),
 )

@@ -7,6 +7,7 @@ from models.decision import Distribution
 from models.team import Team as TeamRecord
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
+from resolvers.hours import BusinessHoursInput, stored_hours
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import CommandInput, given
 from resolvers.types import Team, team_of
@@ -47,6 +48,9 @@ class TeamUpdateInput(CommandInput):
     )
     unassign_on_close: bool | None = strawberry.field(
         default=None, description="Whether a closing lets its agent go."
+    )
+    business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
+        default=None, description="When conversations are given out; null for the workspace's."
     )
 
 
@@ -99,6 +103,7 @@ class TeamMutation:
             idle_period_days=input.idle_period,
             reassignment_window_hours=input.reassignment_window_hours,
             unassign_on_close=input.unassign_on_close,
+            business_hours=stored_hours(input.business_hours),
         )
         await TeamRecord.change(team_id, by=info.context.by, **changes)
         return {"team": team_id}

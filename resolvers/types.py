@@ -10,6 +10,7 @@ import orjson
 import strawberry
 
 from resolvers.context import Info
+from resolvers.hours import BusinessHours
 from resolvers.ids import encode
 from resolvers.loaders import AGENT_COLUMNS
 from resolvers.pagination import (
@@ -73,6 +74,16 @@ def column(type_: Any, name: str, description: str) -> Any:
     return strawberry.field(read, description=description)
 
 
+def hours(description: str) -> Any:
+    """A field that shows business hours."""
+
+    def read(self: Any) -> BusinessHours | None:
+        stored = self.row["business_hours"]
+        return BusinessHours.of(orjson.loads(stored) if isinstance(stored, str) else stored)
+
+    return strawberry.field(read, description=description)
+
+
 def _is_enum(type_: Any) -> bool:
     return isinstance(type_, type) and issubclass(type_, Enum)
 
@@ -101,6 +112,7 @@ class Workspace(Node):
     reassignment_window_hours = column(
         int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
+    business_hours = hours("When conversations are given out; null for always.")
 
 
 @strawberry.type(description="A person who signs in and holds conversations.")
@@ -113,6 +125,7 @@ class Agent(Node):
     accepts_new = column(bool, "accepts_new", "Whether it takes new conversations.")
     capacity = column(int, "capacity", "How many it may hold before automatic ones stop.")
     load = column(int, "load", "How many it holds: conversations in status ASSIGNED.")
+    business_hours = hours("When it is given conversations; null for its teams' hours.")
 
     @strawberry.field(description="OFFLINE without a live connection, else what the agent said.")
     def availability(self) -> Availability:
@@ -157,6 +170,7 @@ class Team(Node):
         int | None, "reassignment_window_hours", "0 for ever; null for the workspace's."
     )
     unassign_on_close = column(bool, "unassign_on_close", "Whether a closing lets its agent go.")
+    business_hours = hours("When it gives conversations out; null for the workspace's.")
 
     @strawberry.field(description="The group above.")
     async def parent(self, info: Info) -> "Team | None":

@@ -6,6 +6,7 @@ from models.base import IdlePeriod
 from models.workspace import Workspace as WorkspaceRecord
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
+from resolvers.hours import BusinessHoursInput, stored_hours
 from resolvers.inputs import CommandInput, given
 from resolvers.settings import workspace_of
 from resolvers.types import Workspace
@@ -35,6 +36,9 @@ class WorkspaceUpdateInput(CommandInput):
     reassignment_window_hours: strawberry.Maybe[int | None] = strawberry.field(
         default=None, description="1 to 2,160 hours; null for ever."
     )
+    business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
+        default=None, description="When conversations are given out; null for always open."
+    )
 
 
 @strawberry.type(description="What changing the workspace came to.")
@@ -57,6 +61,7 @@ class WorkspaceMutation:
             owner_wait_minutes=input.owner_wait_minutes,
             sticky_falls_through=input.sticky_falls_through,
             reassignment_window_hours=input.reassignment_window_hours,
+            business_hours=stored_hours(input.business_hours),
         )
         await WorkspaceRecord.change(by=info.context.by, **changes)
         return {"workspace": info.context.by.workspace_id}

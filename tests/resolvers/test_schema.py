@@ -33,6 +33,8 @@ MUTATIONS: dict[str, GraphQLField] = GRAPHQL.mutation_type.fields
 BOUNDED_LISTS = {
     "Query.nodes": "as many as the ids that were sent",
     "Viewer.scopes": "the scopes there are",
+    "BusinessHours.weekly": "50 intervals",
+    "BusinessHours.holidays": "400 days",
     "Decision.candidates": "recorded as it was; never read row by row",
     "Decision.passedOver": "the rules of the precedence",
     "RoutingPreview.passedOver": "the rules of the precedence",

@@ -377,3 +377,45 @@ async def test_a_closing_reason_is_offered_and_used(company: Company, admin: Cli
 
 async def test_reasons_differ_in_more_than_case(company: Company, admin: Client) -> None:
     assert (await admin.do("closingReasonCreate", {"name": "SOLVED"})).codes == ["NAME_TAKEN"]
+
+
+WEEKDAYS = {
+    "timeZone": "America/Sao_Paulo",
+    "weekly": [
+        {"day": "MONDAY", "opens": "09:00", "closes": "12:30"},
+        {"day": "SUNDAY", "opens": "00:00", "closes": "24:00"},
+    ],
+    "holidays": ["2026-12-25"],
+}
+HOURS = "businessHours { timeZone weekly { day opens closes } holidays }"
+
+
+@pytest.mark.parametrize("noun", ["workspace", "team", "agent"])
+async def test_hours_are_kept_for_the_workspace_a_team_or_an_agent(
+    company: Company, admin: Client, noun: str
+) -> None:
+    whose = {} if noun == "workspace" else {f"{noun}Id": company.id(noun.capitalize())}
+
+    kept = await admin.do(
+        f"{noun}Update", {**whose, "businessHours": WEEKDAYS}, f"{noun} {{ {HOURS} }}"
+    )
+    left_out = await admin.do(f"{noun}Update", {**whose, "name": "New"}, f"{noun} {{ {HOURS} }}")
+    cleared = await admin.do(
+        f"{noun}Update", {**whose, "businessHours": None}, f"{noun} {{ {HOURS} }}"
+    )
+
+    found = [answer[f"{noun}Update"][noun] for answer in (kept, left_out, cleared)]
+    assert [shown["businessHours"] for shown in found] == [WEEKDAYS, WEEKDAYS, None]
+
+
+@pytest.mark.parametrize("closes", ["9:00", "24:01", "25:00", "noon", "09:60"])
+async def test_a_time_of_the_day_is_written_in_one_way(
+    company: Company, admin: Client, closes: str
+) -> None:
+    weekly = [{"day": "MONDAY", "opens": "08:00", "closes": closes}]
+
+    answer = await admin.do(
+        "workspaceUpdate", {"businessHours": {"timeZone": "UTC", "weekly": weekly}}
+    )
+
+    assert answer.codes == ["BAD_USER_INPUT"]

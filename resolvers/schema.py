@@ -8,15 +8,18 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
 from resolvers.bot import BotMutation
+from resolvers.bulk import BulkMutation
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 from resolvers.messages import MessageMutation
+from resolvers.opening import OpeningMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
@@ -35,6 +38,9 @@ class Mutation(
     SessionMutation,
     TeamMutation,
     BotMutation,
+    SnoozeMutation,
+    OpeningMutation,
+    BulkMutation,
     OwnerMutation,
 ):
     pass

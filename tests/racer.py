@@ -21,6 +21,8 @@ from models import Agent, Conversation, Team, database
 from models.access import Actor, ActorKind, Role
 from models.database import Transaction, retrying, tx
 from models.errors import DomainError
+from models.reopening import reopen
+from models.transfer import transfer
 
 TASKS = 3
 ROUNDS = 30
@@ -76,10 +78,10 @@ class Commands:
             await conversation.assign(self.agent.id, by=self.boss)
 
     async def transferred(self) -> None:
-        await Conversation.transfer(self.id, by=self.boss, to_agent=self.agent.id)
+        await transfer(self.id, by=self.boss, to_agent=self.agent.id)
 
     async def to_team(self) -> None:
-        await Conversation.transfer(self.id, by=self.boss, to_team=self.team.id)
+        await transfer(self.id, by=self.boss, to_team=self.team.id)
 
     async def unassign(self) -> None:
         async with self._locked(self.boss) as conversation:
@@ -90,7 +92,7 @@ class Commands:
             await conversation.close(by=self.boss)
 
     async def reopen(self) -> None:
-        await Conversation.reopen(self.id, by=self.boss)
+        await reopen(self.id, by=self.boss)
 
 
 GIVE = ("picked", "assigned_by_hand", "transferred")

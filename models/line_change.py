@@ -7,8 +7,8 @@ from models.access import Actor
 from models.base import Line
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
-from models.database import Raced, fetchval, tx
-from models.decision import Rule
+from models.database import Raced, encode, fetchval, tx
+from models.decision import Outcome, Rule
 from models.errors import NotFound, TeamInactive
 from models.team import Team
 
@@ -71,12 +71,14 @@ async def _keep(conversation: Conversation, team: Team, *, by: Actor) -> None:
         await transaction.execute(
             """
             UPDATE conversations SET line = $2, team_id = $3,
+                   decision = CASE WHEN status = 'BOT' THEN $4::text::jsonb END,
                    last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
             conversation.id,
             conversation.line.value,
             team.id,
+            encode({"rule": Rule.LINE_SET, "outcome": Outcome.WITH_BOT, "candidates": []}),
         )
         conversation.record(
             event.Kind.CONVERSATION_LINE_SET,

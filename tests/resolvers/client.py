@@ -60,9 +60,15 @@ class Answer:
         found = [error["extensions"]["code"] for error in self.errors]
         for value in (self.data or {}).values():
             if isinstance(value, dict):
-                parts = (value, *value.get("results", ()))
-                found += [error["code"] for part in parts for error in part.get("userErrors", ())]
+                found += [error["code"] for error in value.get("userErrors", ())]
         return found
+
+    @property
+    def refusals(self) -> list[str]:
+        """Those codes, and those of single results, which refuse no more than themselves."""
+        payloads = [value for value in (self.data or {}).values() if isinstance(value, dict)]
+        results = [result for payload in payloads for result in payload.get("results", ())]
+        return self.codes + [e["code"] for result in results for e in result["userErrors"]]
 
     def __getitem__(self, field: str) -> Any:
         """The value of a field that was answered without any refusal."""

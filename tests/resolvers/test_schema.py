@@ -36,6 +36,8 @@ BOUNDED_LISTS = {
     "Decision.candidates": "recorded as it was; never read row by row",
     "Decision.passedOver": "the rules of the precedence",
     "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
+    "ConversationsAssignPayload.results": "as many as the ids that were sent",
+    "ConversationsClosePayload.results": "as many as the ids that were sent",
     "UserError.path": "the depth of an input",
     "UserError.facts": "a few for each rule",
 }

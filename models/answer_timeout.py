@@ -12,7 +12,8 @@ _LATE = """
     FROM assignments a
     JOIN conversations c ON c.id = a.conversation_id
     JOIN teams t ON t.id = c.team_id
-    WHERE a.ended_at IS NULL AND c.status = 'ASSIGNED' AND t.is_active
+    WHERE a.unanswered_since IS NOT NULL AND a.ended_at IS NULL
+      AND c.status = 'ASSIGNED' AND t.is_active
       AND a.unanswered_since + make_interval(mins => t.answer_timeout_minutes) <= relevo_now()
 """
 _DUE = f"""

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from tortoise.queryset import QuerySet
 
-from models import Agent, Conversation, Team, database
+from models import Agent, Conversation, Team, database, snooze
 from models.access import Actor, ActorKind, Role
 from models.database import Transaction, retrying, tx
 from models.errors import DomainError
@@ -94,9 +94,17 @@ class Commands:
     async def reopen(self) -> None:
         await reopen(self.id, by=self.boss)
 
+    async def snooze(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await snooze.begin(conversation, by=self.boss)
+
+    async def wake(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await snooze.wake(conversation, by=self.boss)
+
 
 GIVE = ("picked", "assigned_by_hand", "transferred")
-MIX = (*GIVE, "to_team", "to_team", "unassign", "close", "reopen", "reopen")
+MIX = (*GIVE, "to_team", "to_team", "unassign", "close", "reopen", "reopen", "snooze", "wake")
 
 
 async def race(

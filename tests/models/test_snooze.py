@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -196,7 +196,7 @@ async def test_whoever_works_on_a_due_one_is_not_disturbed(office: Office, clock
     await clock.travel(minutes=2)
 
     async with working(office.snoozed.id, by=by) as conversation:
-        meanwhile = await asyncio.create_task(_outside(lambda: snooze.wake_due(10)))
+        meanwhile = await _outside(snooze.wake_due(10))
         await conversation.close(by=by)
     afterwards = await snooze.wake_due(10)
 
@@ -204,9 +204,9 @@ async def test_whoever_works_on_a_due_one_is_not_disturbed(office: Office, clock
     assert (await kinds(office.snoozed.id))[-1] == Kind.CONVERSATION_CLOSED
 
 
-async def _outside(command: Callable[[], Awaitable[int]]) -> int:
+async def _outside(command: Coroutine[Any, Any, int]) -> int:
     """On a connection of its own: a task born inside a transaction would join it."""
-    return await asyncio.get_running_loop().create_task(command(), context=contextvars.Context())
+    return await asyncio.get_running_loop().create_task(command, context=contextvars.Context())
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         invariant.STATUS_SAYS_WHERE,
         "ALTER TABLE conversations DROP CONSTRAINT conversations_assigned_to_somebody;"
-        "UPDATE conversations SET assignee_id = NULL",
+        "UPDATE conversations SET assignee_id = NULL WHERE status = 'ASSIGNED'",
     ),
     (
         invariant.ONE_OPEN_CONVERSATION,

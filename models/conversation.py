@@ -105,8 +105,9 @@ class Conversation(Record):
     ) -> Self:
         """The conversation, locked for the rest of the transaction.
 
-        Raises NotFound, or ConversationChanged when it is not what the caller saw; whoever held it
-        once, and sees it no more, is told so too.
+        It must be among those that the actor sees, or that another `condition` on what `Visibility`
+        says of it lets it find. Raises NotFound, or ConversationChanged when it is not what the
+        caller saw; whoever held it once, and sees it no more, is told so too.
         """
         seen = await Visibility.of(by)
         found = await cls.fetch_one(f"id = $5 AND {condition}", *seen.arguments, id, lock=True)

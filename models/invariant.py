@@ -234,7 +234,7 @@ SKIPPED_WHILE_WAITING = Invariant(
     """
     SELECT format('conversation %s is %s and passes over %s', id, status, skipped_agent_id)
     FROM conversations
-    WHERE skipped_agent_id IS NOT NULL AND status NOT IN ('QUEUED', 'BOT')
+    WHERE skipped_agent_id IS NOT NULL AND status <> 'QUEUED'
     """,
 )
 NO_IDLE_CAPACITY = Invariant(

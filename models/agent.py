@@ -14,7 +14,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.queryset import QuerySet
 
 from models import event, queue
-from models.access import HOLDERS, Actor, Right, Role
+from models.access import HOLDERS, Actor, ActorKind, Right, Role
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
 from models.database import fetchval, tx
 from models.decision import Availability
@@ -23,6 +23,7 @@ from models.errors import (
     BadUserInput,
     CapacityOutOfRange,
     EmailTaken,
+    Forbidden,
     NotFound,
     RoleCannotHold,
 )
@@ -133,6 +134,21 @@ class Agent(Record):
         """Raise RoleCannotHold unless this role holds conversations."""
         if self.role not in HOLDERS:
             raise RoleCannotHold(role=self.role)
+
+    @classmethod
+    async def require_stand_in(cls, id: UUID, *, by: Actor) -> None:
+        """Raise unless the actor may act for this agent: people work elsewhere, and an integration
+        tells us. Raises Forbidden, NotFound.
+        """
+        if by.kind is not ActorKind.INTEGRATION:
+            raise Forbidden("act for somebody else")
+        known = await fetchval(
+            "SELECT EXISTS (SELECT FROM agents WHERE id = $1 AND workspace_id = $2)",
+            id,
+            by.workspace_id,
+        )
+        if not known:
+            raise NotFound("agent", path="input.onBehalfOf")
 
     async def has_live_lease(self) -> bool:
         """Whether a device is connected now, whoever looked last."""

@@ -103,16 +103,7 @@ async def end(transaction: Transaction, conversation_ids: list[UUID], ending: En
 
     The caller holds the locks of the conversations; the agents are locked here, by id.
     """
-    # Apart from the change: what locks and changes in one statement can deadlock with itself.
-    await transaction.execute(
-        """
-        SELECT FROM agents WHERE id IN (
-            SELECT agent_id FROM assignments
-            WHERE conversation_id = ANY($1) AND ended_at IS NULL)
-        ORDER BY id FOR NO KEY UPDATE
-        """,
-        conversation_ids,
-    )
+    await _lock_holders(transaction, conversation_ids)
     await transaction.execute(
         """
         WITH held AS (
@@ -126,4 +117,55 @@ async def end(transaction: Transaction, conversation_ids: list[UUID], ending: En
         """,
         conversation_ids,
         ending.value,
+    )
+
+
+async def stop_counting(transaction: Transaction, conversation_ids: list[UUID]) -> None:
+    """Take held conversations out of their agents' loads; the caller has locked them."""
+    await _lock_holders(transaction, conversation_ids)
+    await transaction.execute(
+        """
+        WITH held AS (
+            UPDATE assignments SET is_counted = false
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL AND is_counted RETURNING agent_id
+        )
+        UPDATE agents a SET load = a.load - h.count
+        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h WHERE a.id = h.agent_id
+        """,
+        conversation_ids,
+    )
+
+
+async def count_again(transaction: Transaction, conversation_ids: list[UUID]) -> None:
+    """Put held conversations back into their agents' loads, whatever those are by now.
+
+    The time for a first answer begins again where none came. The caller has locked them.
+    """
+    await _lock_holders(transaction, conversation_ids)
+    await transaction.execute(
+        """
+        WITH held AS (
+            UPDATE assignments
+            SET is_counted = true,
+                unanswered_since = CASE WHEN unanswered_since IS NOT NULL THEN relevo_now() END
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL AND NOT is_counted
+            RETURNING agent_id
+        )
+        UPDATE agents a SET load = a.load + h.count
+        FROM (SELECT agent_id, count(*) AS count FROM held GROUP BY 1) h WHERE a.id = h.agent_id
+        """,
+        conversation_ids,
+    )
+
+
+async def _lock_holders(transaction: Transaction, conversation_ids: list[UUID]) -> None:
+    """Apart from the change: what locks and changes in one statement can deadlock with itself."""
+    await transaction.execute(
+        """
+        SELECT FROM agents WHERE id IN (
+            SELECT agent_id FROM assignments
+            WHERE conversation_id = ANY($1) AND ended_at IS NULL)
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        conversation_ids,
     )

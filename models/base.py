@@ -1,6 +1,7 @@
 """What every record has: an id unique everywhere, its workspace, and the database's clock."""
 
 import re
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ from tortoise import fields
 from tortoise.fields.db_defaults import SqlDefault
 from tortoise.models import Model
 
-from models.database import fetchrow
+from models.database import fetch, fetchrow
 from models.errors import BadUserInput
 
 # The only clock: `relevo_now()` is clock_timestamp(); tests replace its body to travel in time.
@@ -63,6 +64,17 @@ class Record(Model):
         )
         return None if row is None else cls._init_from_db(**row)
 
+    @classmethod
+    async def lock_all(cls, condition: str, *arguments: object) -> list[Self]:
+        """The records by an SQL condition, locked in the order of their ids until the commit."""
+        columns = ", ".join(f'"{name}"' for name in cls._meta.fields_db_projection.values())
+        rows = await fetch(
+            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition}'  # noqa: S608
+            " ORDER BY id FOR NO KEY UPDATE",
+            *arguments,
+        )
+        return [cls._init_from_db(**row) for row in rows]
+
 
 def require_text(text: str, *, path: str) -> None:
     """Raise BadUserInput unless the text can be stored and says something."""
@@ -88,6 +100,16 @@ def require_name(name: str, *, length_max: int = NAME_LENGTH_MAX, path: str = "i
     """Raise BadUserInput unless this can name something."""
     require_text(name, path=path)
     require_length(name, length_max, path=path)
+
+
+def require_instant(at: datetime, *, path: str) -> None:
+    """Raise BadUserInput unless the time says its offset and is one that UTC knows."""
+    if at.tzinfo is None:
+        raise BadUserInput("The time does not say its offset from UTC.", path=path)
+    try:
+        at.astimezone(UTC)
+    except OverflowError as error:
+        raise BadUserInput("The time is outside of the calendar.", path=path) from error
 
 
 def reference(model: str, *, null: bool = False) -> Any:

@@ -188,6 +188,13 @@ class Channel(Record):
             return Target(self.sales_team_id, self.sales_agent_id)
         return Target(self.support_team_id)
 
+    async def queue_of(self, line: Line) -> UUID:
+        """The team in whose queue its conversations of a line wait: its target, else the Todos."""
+        target_id = self.target(line).team_id
+        if target_id is not None and await Team.exists(id=target_id, is_active=True):
+            return target_id
+        return await Team.todos_id(self.workspace_id, line)
+
     async def _require_assignable(self, line: Line, target: Target) -> None:
         if self.status is not ChannelStatus.CONNECTED:
             raise ChannelNotConnected(status=self.status)

@@ -20,25 +20,20 @@ from models import event, message, placement
 from models.access import Actor, ActorKind, Right, Role
 from models.agent import Agent
 from models.base import NOW, Line, Record, reference, require_length
-from models.channel import Channel, require_line
+from models.channel import Channel
 from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason, Closure
 from models.database import Transaction, fetchval, tx
-from models.decision import Availability, Rule, Verdict
+from models.decision import Rule
 from models.errors import (
     AgentAtCapacity,
     AlreadyAssigned,
-    BadUserInput,
     ClosingReasonRequired,
-    ConversationAlreadyOpen,
     ConversationChanged,
     ConversationClosed,
     ConversationNotAssigned,
-    ConversationNotClosed,
     ConversationNotQueued,
-    ConversationNotWithBot,
     Forbidden,
     NotFound,
-    TargetUnavailable,
     TeamDistributesAutomatically,
 )
 from models.message import Direction
@@ -105,19 +100,26 @@ class Conversation(Record):
         return within.filter(Q(assignee_id=seen.agent_id) | Q(team_id__in=seen.team_ids))
 
     @classmethod
-    async def locked(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> Self:
+    async def locked(
+        cls, id: UUID, *, by: Actor, expected_version: int | None = None, condition: str = VISIBLE
+    ) -> Self:
         """The conversation, locked for the rest of the transaction.
 
-        Raises NotFound, or ConversationChanged when it is not what the caller saw.
+        It must be among those that the actor sees, or that another `condition` on what `Visibility`
+        says of it lets it find. Raises NotFound, or ConversationChanged when it is not what the
+        caller saw; whoever held it once, and sees it no more, is told so too.
         """
         seen = await Visibility.of(by)
-        found = await cls.fetch_one(f"id = $5 AND {VISIBLE}", *seen.arguments, id, lock=True)
+        found = await cls.fetch_one(f"id = $5 AND {condition}", *seen.arguments, id, lock=True)
+        known = found
+        if found is None and expected_version is not None and by.agent_id is not None:
+            known = await cls.fetch_one(_HELD_ONCE, id, by.workspace_id, by.agent_id)
+        if known is not None and expected_version not in (None, known.version):
+            raise ConversationChanged(
+                version=known.version, holder_id=known.assignee_id, status=known.status
+            )
         if found is None:
             raise NotFound("conversation", path="input.conversationId")
-        if expected_version is not None and expected_version != found.version:
-            raise ConversationChanged(
-                version=found.version, holder_id=found.assignee_id, status=found.status
-            )
         return found
 
     # -- Verbs. Each expects the conversation to be locked by `locked` in the running transaction.
@@ -149,53 +151,22 @@ class Conversation(Record):
         """
         by.require(Right.ASSIGN_OTHERS)
         assigned = placement.Move(Rule.ASSIGNED_BY_HAND, event.Kind.CONVERSATION_ASSIGNED)
-        await self._hand_to(agent_id, assigned, by=by)
+        await self.hand_to(agent_id, assigned, by=by)
 
     async def unassign(self, *, by: Actor) -> None:
-        """Give the conversation back to its queue, with the waiting time it had."""
-        await self._require_workable(by)
-        if self.status is not Status.ASSIGNED:
-            raise ConversationNotAssigned(status=self.status)
-        given_back = placement.Move(Rule.UNASSIGNED, event.Kind.CONVERSATION_UNASSIGNED)
-        await placement.enqueue(self, await self._queue(), given_back, by=by)
+        """Give the conversation back to its queue, with the waiting time it had.
 
-    @classmethod
-    async def transfer(
-        cls,
-        id: UUID,
-        *,
-        by: Actor,
-        to_agent: UUID | None = None,
-        to_team: UUID | None = None,
-        expected_version: int | None = None,
-    ) -> None:
-        """Hand over to an agent, whatever its load, or to a team: its line, queue, distribution.
-
-        The waiting time stays, and so does the contact's owner. Raises NotFound, TargetUnavailable
-        (unless the workspace allows transfers to whoever is away), AgentInactive, TeamInactive,
-        LineNotSupported, AlreadyAssigned, ConversationClosed, BadUserInput.
+        A snooze ends with it. Raises ConversationNotAssigned, Forbidden.
         """
-        if (to_agent is None) == (to_team is None):
-            raise BadUserInput("Hand over to one of both: an agent, or a team.")
-        async with tx():
-            team = await Team.locked(to_team, by=by) if to_team else None
-            found = await cls.locked(id, by=by, expected_version=expected_version)
-            await found._require_workable(by)
-            found._require_open()
-            handed_over = placement.Move(Rule.TRANSFERRED, event.Kind.CONVERSATION_TRANSFERRED)
-            if team is not None:
-                await found._require_line(team.line)
-                found.line = team.line
-                await placement.enqueue(found, team.id, handed_over, by=by)
-            elif to_agent is not None:
-                await found._require_available(to_agent)
-                await found._hand_to(to_agent, handed_over, by=by)
+        await self.require_held(by)
+        given_back = placement.Move(Rule.UNASSIGNED, event.Kind.CONVERSATION_UNASSIGNED)
+        await placement.enqueue(self, await self.home_queue(), given_back, by=by)
 
     async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
         """Answer the customer; returns the message's id."""
         message.require_text(text)
-        self._require_open()
-        await self._require_workable(by)
+        self.require_open()
+        await self.require_workable(by)
         return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
@@ -229,14 +200,14 @@ class Conversation(Record):
         BadUserInput.
         """
         require_length(summary or "", SUMMARY_LENGTH_MAX, path="input.summary")
-        self._require_open()
-        await self._require_workable(by)
+        self.require_open()
+        await self.require_workable(by)
         if reason_id is not None:
             await ClosingReason.usable(reason_id, by=by)
         elif (await Workspace.get(id=self.workspace_id)).closing_reason_required:
             raise ClosingReasonRequired
         if on_behalf_of is not None:
-            await self._require_stand_in(on_behalf_of, by=by)
+            await Agent.require_stand_in(on_behalf_of, by=by)
         person = by.agent_id or on_behalf_of
         async with tx() as transaction:
             closed_at = await placement.end(transaction, [self.id])
@@ -263,52 +234,6 @@ class Conversation(Record):
             placement.freed(transaction, self)
         return closure
 
-    async def pause_bot(self, *, by: Actor) -> None:
-        """Take the conversation from the bot; raises ConversationNotWithBot, Forbidden."""
-        if by.agent_id is None:
-            raise Forbidden("take over from the bot: only a person can")
-        by.require(Right.HOLD_CONVERSATIONS)
-        if self.status is not Status.BOT:
-            raise ConversationNotWithBot(status=self.status)
-        agent = await Agent.locked(by.agent_id, by=by)
-        paused = placement.Move(Rule.BOT_PAUSED, event.Kind.BOT_PAUSED)
-        await placement.hold(self, agent.id, paused, by=by)
-
-    async def resume_bot(self, *, by: Actor) -> None:
-        """Let the bot go on and give the conversation up; raises ConversationNotAssigned."""
-        await self._require_workable(by)
-        if self.status is not Status.ASSIGNED:
-            raise ConversationNotAssigned(status=self.status)
-        await placement.give_to_bot(self, await self._queue(), by=by)
-
-    @classmethod
-    async def reopen(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
-        """Open a closed conversation again, for who held it if active, else in its queue.
-
-        Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed.
-        """
-        async with tx() as transaction:
-            await cls.lock_contact(transaction, id, by=by)
-            found = await cls.locked(id, by=by, expected_version=expected_version)
-            await found._reopen(transaction, by=by)
-
-    async def _reopen(self, transaction: Transaction, *, by: Actor) -> None:
-        if self.status is not Status.CLOSED:
-            raise ConversationNotClosed
-        last = await Closure.filter(conversation_id=self.id).order_by("-closed_at").first()
-        self._require_reopenable(by, last)
-        other = await type(self).open_one(self.contact_id, self.channel_id)
-        if other is not None:
-            raise ConversationAlreadyOpen(conversation_id=other)
-        await self.open_again(transaction)
-        reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
-        holder = last.agent_id if last else None
-        if holder and await Agent.exists(id=holder, is_active=True):
-            await Agent.locked(holder, by=Actor.system(self.workspace_id))
-            await placement.hold(self, holder, reopened, by=by)
-        else:
-            await placement.enqueue(self, await self._queue(), reopened, by=by)
-
     @classmethod
     async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> None:
         """Contacts come before conversations; a burst of messages waits here with us."""
@@ -321,19 +246,6 @@ class Conversation(Record):
             id,
             by.workspace_id,
         )
-
-    async def open_again(self, transaction: Transaction) -> None:
-        """Let a locked, closed conversation wait in its queue; the caller places it at once."""
-        await transaction.execute(
-            """
-            UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
-                   queued_at = relevo_now(), last_activity_at = relevo_now()
-            WHERE id = $1
-            """,
-            self.id,
-            await self._queue(),
-        )
-        await self.refresh_from_db()
 
     # -- Predicates and parts
 
@@ -359,12 +271,12 @@ class Conversation(Record):
         )
         return found
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
         if not self.is_open:
             raise ConversationClosed
 
-    async def _require_workable(self, by: Actor) -> None:
-        """An agent works what it holds, and what it may pick; supervisors all."""
+    async def require_workable(self, by: Actor) -> None:
+        """Raise Forbidden: an agent works what it holds, and what it may pick; supervisors all."""
         if by.may(Right.WORK_ALL) or (by.agent_id and self.assignee_id == by.agent_id):
             return
         if not by.may(Right.HOLD_CONVERSATIONS) or self.status is not Status.QUEUED:
@@ -372,24 +284,11 @@ class Conversation(Record):
         if (await Team.get(id=self.team_id)).distributes:
             raise Forbidden("work what waits in a queue that distributes automatically")
 
-    def _require_reopenable(self, by: Actor, last: Closure | None) -> None:
-        held = last is not None and last.agent_id == by.agent_id
-        if not by.may(Right.WORK_ALL) and not (held and by.agent_id):
-            raise Forbidden("reopen a conversation that somebody else held")
-
-    async def _require_available(self, agent_id: UUID) -> None:
-        agent = await Agent.get_or_none(id=agent_id, workspace_id=self.workspace_id)
-        if agent is None:
-            raise NotFound("agent", path="input.agentId")
-        verdict = None
-        if not await agent.has_live_lease() or agent.availability is Availability.OFFLINE:
-            verdict = Verdict.OFFLINE
-        elif agent.availability is Availability.AWAY:
-            verdict = Verdict.AWAY
-        elif not agent.accepts_new:
-            verdict = Verdict.NOT_ACCEPTING
-        if verdict and not (await Workspace.get(id=self.workspace_id)).transfers_to_unavailable:
-            raise TargetUnavailable(verdict=verdict)
+    async def require_held(self, by: Actor) -> None:
+        """Raise unless somebody holds it, and the actor may take it from there."""
+        await self.require_workable(by)
+        if self.assignee_id is None:
+            raise ConversationNotAssigned(status=self.status)
 
     async def _is_let_go(self) -> bool:
         """Whether its team lets its agents go with every closing."""
@@ -397,22 +296,15 @@ class Conversation(Record):
             await fetchval("SELECT unassign_on_close FROM teams WHERE id = $1", self.team_id)
         )
 
-    async def _require_line(self, line: Line) -> None:
-        channel = await Channel.get(id=self.channel_id)
-        require_line(channel.kind, line)
-
-    async def _queue(self) -> UUID:
+    async def home_queue(self) -> UUID:
         """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
         if self.team_id is not None:
             return self.team_id
         channel = await Channel.get(id=self.channel_id)
-        target_id = channel.target(self.line).team_id
-        if target_id is not None and await Team.exists(id=target_id, is_active=True):
-            return target_id
-        return await Team.todos_id(self.workspace_id, self.line)
+        return await channel.queue_of(self.line)
 
-    async def _hand_to(self, agent_id: UUID, move: placement.Move, *, by: Actor) -> None:
-        self._require_open()
+    async def hand_to(self, agent_id: UUID, move: placement.Move, *, by: Actor) -> None:
+        self.require_open()
         if self.status is Status.ASSIGNED and self.assignee_id == agent_id:
             raise AlreadyAssigned(holder_id=agent_id)
         for id_ in sorted({agent_id, self.assignee_id or agent_id}):
@@ -433,7 +325,7 @@ class Conversation(Record):
         places: Mapping[str, None] = MappingProxyType({}),
     ) -> UUID:
         if on_behalf_of is not None:
-            await self._require_stand_in(on_behalf_of, by=by)
+            await Agent.require_stand_in(on_behalf_of, by=by)
         async with tx() as transaction:
             message_id = await message.append(
                 transaction,
@@ -447,18 +339,6 @@ class Conversation(Record):
             )
             self.record(_SAID[direction], by=by, message_id=message_id, **places)
         return message_id
-
-    async def _require_stand_in(self, agent_id: UUID, *, by: Actor) -> None:
-        """Only an integration speaks for an agent: people work elsewhere, and it tells us."""
-        if by.kind is not ActorKind.INTEGRATION:
-            raise Forbidden("act for somebody else")
-        known = await fetchval(
-            "SELECT EXISTS (SELECT FROM agents WHERE id = $1 AND workspace_id = $2)",
-            agent_id,
-            self.workspace_id,
-        )
-        if not known:
-            raise NotFound("agent", path="input.onBehalfOf")
 
     def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:
         """An event with the place it had on both sides, but for what `places` say changed."""
@@ -480,6 +360,8 @@ class Conversation(Record):
         )
 
 
+_HELD_ONCE = """id = $1 AND workspace_id = $2 AND EXISTS (
+    SELECT FROM assignments a WHERE a.conversation_id = conversations.id AND a.agent_id = $3)"""
 _PLACES = ("from_queue_id", "to_queue_id", "from_agent_id", "to_agent_id")
 _SAID = {
     Direction.INBOUND: event.Kind.MESSAGE_RECEIVED,

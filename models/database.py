@@ -20,7 +20,7 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.connection import get_connections
 
-from models.errors import Busy, OutcomeUnknown
+from models.errors import Busy, DomainError, OutcomeUnknown
 from models.settings import Settings
 
 Result = TypeVar("Result")
@@ -232,6 +232,24 @@ async def tx() -> AsyncIterator[Transaction]:
             transaction.is_over = True
             _current.reset(token)
     await transaction.after_commit()
+
+
+@asynccontextmanager
+async def attempt(transaction: Transaction) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone: neither its changes nor its events stay.
+
+    Locks that it took are given up too; what it asked to follow the commit runs, to no effect.
+    """
+    events = len(transaction.events)
+    await transaction.execute("SAVEPOINT attempt")
+    try:
+        yield
+    except DomainError:
+        # Anything else ends the whole transaction.
+        await transaction.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
+        del transaction.events[events:]
+        raise
+    await transaction.execute("RELEASE SAVEPOINT attempt")
 
 
 @asynccontextmanager

@@ -19,10 +19,12 @@
         ├── RoleCannotHold  InvitationInvalid  InUse  LastAdmin  LimitReached
         ├── ConversationAlreadyOpen  ConversationClosed  ConversationNotClosed
         │   ConversationChanged  ConversationNotQueued  ConversationNotAssigned
-        │   ConversationNotWithBot  ConversationNotSnoozed
+        │   ConversationNotWithBot  ConversationNotSnoozed  ConversationNotHeld
+        │   SnoozeOutOfRange  MessageNotOutbound
         ├── AgentAtCapacity  TeamDistributesAutomatically  TargetUnavailable
         │   AlreadyAssigned  TransferNotAllowed  ChannelNotHeld
         ├── ContactUnknownToChannel  ContactNotMerged  ContactMerged  FieldValueInvalid
+        │   IdentityTaken
         └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
@@ -345,6 +347,35 @@ class ConversationNotSnoozed(RuleViolation):
         super().__init__("The conversation is not snoozed.", status=status)
 
 
+class ConversationNotHeld(RuleViolation):
+    """An agent works what it holds, and what it may pick."""
+
+    def __init__(self, *, holder_id: UUID | None) -> None:
+        super().__init__("You do not hold the conversation.", holderId=holder_id)
+
+
+class SnoozeOutOfRange(RuleViolation):
+    """A snooze ends in the future, and not too far in it."""
+
+    def __init__(self, *, days_max: int) -> None:
+        super().__init__(
+            f"A snooze ends after now, and within {days_max} days.",
+            path="input.until",
+            daysMax=days_max,
+        )
+
+
+class MessageNotOutbound(RuleViolation):
+    """Only answers to the customer are delivered."""
+
+    def __init__(self, *, direction: str) -> None:
+        super().__init__(
+            "Only answers to the customer are delivered.",
+            path="input.messageId",
+            direction=direction,
+        )
+
+
 class ConversationNotAssigned(RuleViolation):
     """Nobody holds it."""
 
@@ -405,6 +436,20 @@ class ContactUnknownToChannel(RuleViolation):
     def __init__(self) -> None:
         super().__init__(
             "The contact has no identity on this channel: say which one.", path="input.externalId"
+        )
+
+
+class IdentityTaken(RuleViolation):
+    """A channel knows another contact by this identity."""
+
+    def __init__(
+        self, *, contact_id: UUID | None, channel_id: UUID, path: str = "input.identities"
+    ) -> None:
+        super().__init__(
+            "This identity belongs to another contact.",
+            path=path,
+            contactId=contact_id,
+            channelId=channel_id,
         )
 
 

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from asyncpg import UniqueViolationError
 
-from models import message, routing
+from models import message, routing, snooze
 from models.access import Actor, Right
 from models.base import Line, require_name
 from models.channel import Channel, require_line
 from models.contact import EXTERNAL_ID_LENGTH_MAX, Sender, add_sender, lock_sender
-from models.conversation import Conversation
+from models.conversation import Conversation, Status
 from models.database import Raced, Row, Transaction, fetchrow, tx
 from models.errors import NotFound
 
@@ -82,6 +82,8 @@ async def _append_or_open(
         raise Raced from error
     if route is not None:
         await routing.settle(transaction, route, by=customer)
+    elif conversation.status is Status.SNOOZED:
+        await snooze.end(conversation, by=customer)
     return Received(message_id, conversation.id, opened=opened)
 
 

@@ -211,6 +211,32 @@ BOT_HOLDS_ALONE = Invariant(
     WHERE c.status = 'BOT' AND (c.assignee_id IS NOT NULL OR a.id IS NOT NULL)
     """,
 )
+COUNTED_WHILE_ASSIGNED = Invariant(
+    "Who holds a conversation has it in its load exactly while it is not snoozed",
+    """
+    SELECT format('assignment %s of a conversation in %s counts: %s', a.id, c.status, a.is_counted)
+    FROM assignments a JOIN conversations c ON c.id = a.conversation_id
+    WHERE a.ended_at IS NULL AND a.is_counted <> (c.status = 'ASSIGNED')
+    """,
+)
+SNOOZED_FOR_A_TIME = Invariant(
+    "Only what somebody holds is snoozed, and only what is snoozed wakes at a time",
+    """
+    SELECT format('conversation %s is %s, held by %s, until %s',
+                  id, status, assignee_id, snoozed_until)
+    FROM conversations
+    WHERE (status = 'SNOOZED' AND assignee_id IS NULL)
+       OR (status <> 'SNOOZED' AND snoozed_until IS NOT NULL)
+    """,
+)
+SKIPPED_WHILE_WAITING = Invariant(
+    "Whoever did not answer in time is passed over only while the conversation is nobody's",
+    """
+    SELECT format('conversation %s is %s and passes over %s', id, status, skipped_agent_id)
+    FROM conversations
+    WHERE skipped_agent_id IS NOT NULL AND status <> 'QUEUED'
+    """,
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
@@ -253,4 +279,7 @@ ALWAYS = (
     LAST_MESSAGE_BELONGS,
     RESERVED_WHILE_WAITING,
     BOT_HOLDS_ALONE,
+    COUNTED_WHILE_ASSIGNED,
+    SNOOZED_FOR_A_TIME,
+    SKIPPED_WHILE_WAITING,
 )

@@ -74,7 +74,8 @@ async def append(
 ) -> UUID:
     """Add to a conversation whose lock the caller holds; activity restarts its idle time.
 
-    Notes are activity, but never the last message that a list shows to agents.
+    Notes are activity, but never the last message that a list shows to agents. An answer of who
+    holds the conversation ends its time for answering.
     """
     message_id = uuid4()
     await transaction.execute(
@@ -84,6 +85,10 @@ async def append(
                                   author_agent_id, external_id, channel_id, delivery)
             VALUES ($1, $2, $3, $4::text, $5, $6, $7, $8,
                     CASE WHEN $4::text = 'OUTBOUND' THEN 'PENDING' END)
+        ), answered AS (
+            UPDATE assignments SET unanswered_since = NULL
+            WHERE $4::text = 'OUTBOUND' AND conversation_id = $3 AND ended_at IS NULL
+              AND agent_id = $6 AND unanswered_since IS NOT NULL
         )
         UPDATE conversations
         SET last_activity_at = relevo_now(), version = version + 1,

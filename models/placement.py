@@ -133,6 +133,7 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
             """
             UPDATE conversations
             SET status = 'BOT', assignee_id = NULL, team_id = $3, decision = $2::text::jsonb,
+                snoozed_until = NULL,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,

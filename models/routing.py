@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from models import distribution, event, placement, precedence, queue, stickiness
+from models import distribution, event, placement, precedence, queue, reopening, stickiness
 from models.access import Actor, Right
 from models.agent import Agent
 from models.assignment import Hold, begin
@@ -206,7 +206,7 @@ async def _reopened(
     assert conversation is not None  # noqa: S101 - conversations are never deleted
     assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
     await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
-    await conversation.open_again(transaction)
+    await reopening.open_again(transaction, conversation)
     move = placement.Move(
         Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
     )

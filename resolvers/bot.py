@@ -2,7 +2,7 @@
 
 import strawberry
 
-from models import routing
+from models import bot, routing
 from models.base import Line
 from models.channel import Channel as ChannelRecord
 from resolvers.commands import Answer, Payload, mutation
@@ -79,7 +79,7 @@ class BotMutation:
     @mutation(ConversationPauseBotPayload, "Take a conversation over from the bot.")
     async def conversation_pause_bot(self, info: Info, input: ConversationPauseBotInput) -> Answer:
         conversation = await find(info, input)
-        await conversation.pause_bot(by=info.context.by)
+        await bot.pause(conversation, by=info.context.by)
         return {"conversation": conversation.id}
 
     @mutation(ConversationResumeBotPayload, "Give a conversation up, and let the bot go on.")
@@ -87,7 +87,7 @@ class BotMutation:
         self, info: Info, input: ConversationResumeBotInput
     ) -> Answer:
         conversation = await find(info, input)
-        await conversation.resume_bot(by=info.context.by)
+        await bot.resume(conversation, by=info.context.by)
         return {"conversation": conversation.id}
 
     @mutation(ChannelSetBotPayload, "Let the bot answer first on a channel, or not.")

@@ -46,7 +46,7 @@ from resolvers.types import (
 SAID = Nested(
     """
     SELECT m.id, m.conversation_id, m.direction, m.author_agent_id, m.external_id, m.text,
-           m.created_at
+           m.delivery, m.created_at
     FROM messages m WHERE m.workspace_id = $1 AND m.conversation_id = p.id
     """,
     Keyset("created_at"),
@@ -95,6 +95,11 @@ class Conversation(Node):
     line = column(Line, "line", "Commercial or support.")
     opened_at = column(datetime, "opened_at", "When it was opened.")
     last_activity_at = column(datetime, "last_activity_at", "When something last happened in it.")
+    snoozed_until = column(
+        datetime | None,
+        "snoozed_until",
+        "When its snooze ends at the latest; null while none does, or until the customer writes.",
+    )
     version = column(int, "version", "Grows with every change; send it as `expectedVersion`.")
 
     @strawberry.field(description="The account it runs on.")

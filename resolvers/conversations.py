@@ -8,6 +8,8 @@ import strawberry
 from models.base import Line
 from models.conversation import Conversation as Record
 from models.conversation import Status
+from models.reopening import reopen
+from models.transfer import transfer
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.conversation import (
@@ -164,6 +166,10 @@ class ConversationUnassignInput(ConversationInput):
 class ConversationTransferInput(ConversationInput):
     agent_id: strawberry.ID | None = strawberry.field(default=None, description="To this agent.")
     team_id: strawberry.ID | None = strawberry.field(default=None, description="To this team.")
+    reason: str | None = strawberry.field(
+        default=None,
+        description="Why, for the receiver: kept as a private note, at most 500 characters.",
+    )
 
 
 @strawberry.input(description="End a conversation.")
@@ -214,11 +220,12 @@ class ConversationMutation:
     @mutation(ConversationTransferPayload, "Hand a conversation over to an agent or a team.")
     async def conversation_transfer(self, info: Info, input: ConversationTransferInput) -> Answer:
         conversation_id = decode("Conversation", input.conversation_id)
-        await Record.transfer(
+        await transfer(
             conversation_id,
             by=info.context.by,
             to_agent=decode_maybe("Agent", input.agent_id),
             to_team=decode_maybe("Team", input.team_id),
+            reason=input.reason,
             expected_version=input.expected_version,
         )
         return {"conversation": conversation_id}
@@ -237,7 +244,5 @@ class ConversationMutation:
     @mutation(ConversationReopenPayload, "Open a closed conversation again, for who held it.")
     async def conversation_reopen(self, info: Info, input: ConversationReopenInput) -> Answer:
         conversation_id = decode("Conversation", input.conversation_id)
-        await Record.reopen(
-            conversation_id, by=info.context.by, expected_version=input.expected_version
-        )
+        await reopen(conversation_id, by=info.context.by, expected_version=input.expected_version)
         return {"conversation": conversation_id}

@@ -24,6 +24,7 @@ _codes: Any = Enum("UserErrorCode", {code: code for code in _told})  # type: ign
 _codes.__doc__ = "Which rule said no; treat a code that you do not know as a refusal."
 UserErrorCode = described(_codes, "UserErrorCode", **_told)
 
+Kept = dict[str, Any]
 # The records that facts name, by the fact's own name.
 _NAMED = {
     "holderId": "Agent",
@@ -55,16 +56,31 @@ class UserError:
 
     @classmethod
     def of(cls, error: RuleViolation) -> "UserError":
+        return cls.recalled(kept(error))
+
+    @classmethod
+    def recalled(cls, refusal: Kept) -> "UserError":
+        """A refusal that was kept with the answer of a command, or comes from one now."""
         return cls(
-            code=UserErrorCode(error.code),
-            message=error.message,
-            path=error.path.split(".") if error.path else None,
-            facts=[
-                ErrorFact(name=name, value=_shown(name, value))
-                for name, fact in error.facts.items()
-                for value in (fact if isinstance(fact, list) else [fact])
-            ],
+            code=UserErrorCode(refusal["code"]),
+            message=refusal["message"],
+            path=refusal["path"].split(".") if refusal["path"] else None,
+            facts=[ErrorFact(name=name, value=value) for name, value in refusal["facts"]],
         )
+
+
+def kept(error: RuleViolation) -> Kept:
+    """A refusal as it is kept with the answer of a command: of plain values."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "path": error.path,
+        "facts": [
+            [name, _shown(name, value)]
+            for name, fact in error.facts.items()
+            for value in (fact if isinstance(fact, list) else [fact])
+        ],
+    }
 
 
 def _shown(name: str, fact: Fact) -> str | None:

@@ -17,6 +17,7 @@ from resolvers.enums import described
 from resolvers.ids import decode_maybe
 from resolvers.pagination import After, Before, Edge, First, Last, Page, PageInfo
 from resolvers.types import Agent, Message, Queue, Team, agent_of, queue_of, team_of
+from resolvers.vocabulary import Delivery, Rule
 
 described(
     ActorKind,
@@ -97,6 +98,12 @@ class ConversationEvent(LoggedEvent):
     async def to_agent(self, info: Info) -> Agent | None:
         return await agent_of(info, self.event.to_agent_id)
 
+    @strawberry.field(description="Which rule chose its place; null where none did.")
+    def rule(self) -> Rule | None:
+        rule = str(self.event.data.get("rule"))
+        # A newer version may log a rule that this one does not know.
+        return Rule(rule) if rule in Rule.__members__ else None
+
 
 @strawberry.interface(description="A fact about a message.")
 class MessageEvent(ConversationEvent):
@@ -134,12 +141,33 @@ ConversationReopened = _event("ConversationReopened", ConversationEvent, "It was
 ConversationHandedOff = _event(
     "ConversationHandedOff", ConversationEvent, "The bot gave it to people."
 )
+ConversationWoken = _event("ConversationWoken", ConversationEvent, "Its snooze ended.")
+ConversationLineSet = _event(
+    "ConversationLineSet", ConversationEvent, "It is of the other line, in another team."
+)
 BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
 BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
 ContactOwnerSet = _event("ContactOwnerSet", ConversationEvent, "Its contact got another owner.")
 MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
 MessageSent = _event("MessageSent", MessageEvent, "The customer was answered.")
 NoteAdded = _event("NoteAdded", MessageEvent, "A private note was added.")
+
+
+@strawberry.type(description="It was put off.")
+class ConversationSnoozed(ConversationEvent):
+    @strawberry.field(description="Until when; null for until the customer writes.")
+    def until(self) -> datetime | None:
+        until = self.event.data.get("until")
+        return datetime.fromisoformat(until) if until else None
+
+
+@strawberry.type(description="A carrier told how far an answer got.")
+class MessageDeliverySet(MessageEvent):
+    @strawberry.field(description="How far it got.")
+    def delivery(self) -> Delivery:
+        return Delivery(self.event.data["delivery"])
+
+
 AgentAvailabilityChanged = _event(
     "AgentAvailabilityChanged", AgentEvent, "An agent said whether it works."
 )
@@ -173,12 +201,16 @@ TYPES: dict[Kind, Any] = {
     Kind.CONVERSATION_CLOSED: ConversationClosed,
     Kind.CONVERSATION_REOPENED: ConversationReopened,
     Kind.CONVERSATION_HANDED_OFF: ConversationHandedOff,
+    Kind.CONVERSATION_SNOOZED: ConversationSnoozed,
+    Kind.CONVERSATION_WOKEN: ConversationWoken,
+    Kind.CONVERSATION_LINE_SET: ConversationLineSet,
     Kind.BOT_PAUSED: BotPaused,
     Kind.BOT_RESUMED: BotResumed,
     Kind.CONTACT_OWNER_SET: ContactOwnerSet,
     Kind.MESSAGE_RECEIVED: MessageReceived,
     Kind.MESSAGE_SENT: MessageSent,
     Kind.NOTE_ADDED: NoteAdded,
+    Kind.MESSAGE_DELIVERY_SET: MessageDeliverySet,
     Kind.AGENT_AVAILABILITY_CHANGED: AgentAvailabilityChanged,
     Kind.AGENT_CONNECTED: AgentConnected,
     Kind.AGENT_DISCONNECTED: AgentDisconnected,

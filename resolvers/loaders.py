@@ -37,6 +37,7 @@ CONVERSATION_COLUMNS = (
     "decision",
     "last_message_id",
     "reserved_for_id",
+    "snoozed_until",
     "opened_at",
     "last_activity_at",
     "closed_at",
@@ -71,7 +72,7 @@ _CONTACT = """
     FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
 """
 _MESSAGE = """
-    SELECT id, conversation_id, direction, author_agent_id, external_id, text, created_at
+    SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CLOSING_REASON = """

@@ -5,6 +5,7 @@ import strawberry
 from models import inbound
 from models.base import Line
 from models.contact import Sender
+from models.delivery import set_delivery
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
@@ -12,6 +13,7 @@ from resolvers.conversations import find
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import CommandInput, ConversationInput
 from resolvers.types import Message
+from resolvers.vocabulary import Delivery
 
 
 @strawberry.input(description="Who wrote, as the channel tells it.")
@@ -48,6 +50,14 @@ class NoteAddInput(ConversationInput):
     text: str = strawberry.field(description="What it says, at most 64 KiB of UTF-8.")
 
 
+@strawberry.input(description="What a carrier tells of an answer.")
+class MessageSetDeliveryInput(CommandInput):
+    message_id: strawberry.ID = strawberry.field(description="Which answer.")
+    delivery: Delivery = strawberry.field(
+        description="How far it got; what is told again, or comes late, changes nothing."
+    )
+
+
 @strawberry.type(description="What a command on messages came to.")
 class MessagePayload(Payload):
     @strawberry.field(description="The message.")
@@ -79,6 +89,11 @@ class MessageSendPayload(MessagePayload):
 
 @strawberry.type(description="What noting came to.")
 class NoteAddPayload(MessagePayload):
+    pass
+
+
+@strawberry.type(description="What telling of a delivery came to.")
+class MessageSetDeliveryPayload(MessagePayload):
     pass
 
 
@@ -125,3 +140,9 @@ class MessageMutation:
         conversation = await find(info, input)
         message_id = await conversation.note(input.text, by=info.context.by)
         return {"message": message_id, "conversation": conversation.id}
+
+    @mutation(MessageSetDeliveryPayload, "Take in how far an answer got.", repeatable=True)
+    async def message_set_delivery(self, info: Info, input: MessageSetDeliveryInput) -> Answer:
+        message_id = decode("Message", input.message_id)
+        conversation_id = await set_delivery(message_id, input.delivery, by=info.context.by)
+        return {"message": message_id, "conversation": conversation_id}

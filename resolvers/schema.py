@@ -9,6 +9,7 @@ from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
 from resolvers.agents import AgentMutation
 from resolvers.bot import BotMutation
+from resolvers.bulk import BulkMutation
 from resolvers.channels import ChannelMutation
 from resolvers.closing_reasons import ClosingReasonMutation
 from resolvers.conversations import ConversationMutation, ConversationQuery
@@ -18,10 +19,12 @@ from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 from resolvers.members import MemberMutation
 from resolvers.messages import MessageMutation
+from resolvers.opening import OpeningMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
@@ -46,6 +49,9 @@ class Mutation(
     ChannelMutation,
     ClosingReasonMutation,
     BotMutation,
+    SnoozeMutation,
+    OpeningMutation,
+    BulkMutation,
     OwnerMutation,
 ):
     pass

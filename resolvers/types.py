@@ -30,6 +30,7 @@ from resolvers.vocabulary import (
     Cause,
     ChannelKind,
     ChannelStatus,
+    Delivery,
     Direction,
     Distribution,
     Ending,
@@ -284,6 +285,9 @@ class Message(Node):
     direction = column(Direction, "direction", "Which way it went.")
     text = column(str, "text", "What was said.")
     external_id = column(str | None, "external_id", "The carrier's id.")
+    delivery = column(
+        Delivery | None, "delivery", "How far an answer got; null for what is not delivered."
+    )
     created_at = column(datetime, "created_at", "When it was taken in.")
 
     @strawberry.field(description="The agent who wrote it; null for the customer.")

@@ -7,7 +7,7 @@ from models.channel import ChannelKind, ChannelStatus
 from models.closure import Cause
 from models.conversation import Status
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
-from models.message import Direction
+from models.message import Delivery, Direction
 from models.precedence import Reason
 from resolvers.enums import described
 
@@ -16,6 +16,7 @@ __all__ = [
     "Cause",
     "ChannelKind",
     "ChannelStatus",
+    "Delivery",
     "Direction",
     "Distribution",
     "Ending",
@@ -82,6 +83,15 @@ described(
     INBOUND="From the customer.",
     OUTBOUND="To the customer.",
     NOTE="Private: never delivered.",
+)
+described(
+    Delivery,
+    "MessageDelivery",
+    PENDING="Not with the carrier yet.",
+    SENT="With the carrier.",
+    DELIVERED="On the customer's device.",
+    READ="Read by the customer.",
+    FAILED="Could not be delivered.",
 )
 described(
     Cause,

@@ -17,10 +17,12 @@ from uuid import UUID
 import structlog
 from tortoise.queryset import QuerySet
 
-from models import Agent, Conversation, Team, database
+from models import Agent, Conversation, Team, database, snooze
 from models.access import Actor, ActorKind, Role
 from models.database import Transaction, retrying, tx
 from models.errors import DomainError
+from models.reopening import reopen
+from models.transfer import transfer
 
 TASKS = 3
 ROUNDS = 30
@@ -76,10 +78,10 @@ class Commands:
             await conversation.assign(self.agent.id, by=self.boss)
 
     async def transferred(self) -> None:
-        await Conversation.transfer(self.id, by=self.boss, to_agent=self.agent.id)
+        await transfer(self.id, by=self.boss, to_agent=self.agent.id)
 
     async def to_team(self) -> None:
-        await Conversation.transfer(self.id, by=self.boss, to_team=self.team.id)
+        await transfer(self.id, by=self.boss, to_team=self.team.id)
 
     async def unassign(self) -> None:
         async with self._locked(self.boss) as conversation:
@@ -90,11 +92,19 @@ class Commands:
             await conversation.close(by=self.boss)
 
     async def reopen(self) -> None:
-        await Conversation.reopen(self.id, by=self.boss)
+        await reopen(self.id, by=self.boss)
+
+    async def snooze(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await snooze.begin(conversation, by=self.boss)
+
+    async def wake(self) -> None:
+        async with self._locked(self.boss) as conversation:
+            await snooze.wake(conversation, by=self.boss)
 
 
 GIVE = ("picked", "assigned_by_hand", "transferred")
-MIX = (*GIVE, "to_team", "to_team", "unassign", "close", "reopen", "reopen")
+MIX = (*GIVE, "to_team", "to_team", "unassign", "close", "reopen", "reopen", "snooze", "wake")
 
 
 async def race(

@@ -80,6 +80,7 @@ async def _not_as_said(said: list[Any]) -> list[str]:
 async def _against_the_log() -> list[str]:
     """Go through the log and watch who holds what: agents are locked while they are numbered."""
     holders: dict[Any, Any] = {}
+    counted: dict[Any, Any] = {}
     found = []
     for row in await database.fetch("SELECT * FROM events ORDER BY seq"):
         conversation, before, after = (
@@ -92,9 +93,10 @@ async def _against_the_log() -> list[str]:
         rule = json.loads(row["data"] or "{}").get("rule")
         automatic = row["kind"] == "CONVERSATION_ASSIGNED" and row["actor_kind"] == "SYSTEM"
         limited = rule == "PICKED" or (automatic and rule != "ASSIGNED_BY_HAND")
-        if limited and list(holders.values()).count(after) >= CAPACITY:
+        if limited and list(counted.values()).count(after) >= CAPACITY:
             found.append(f"{row['seq']}: beyond the capacity of {after}")
         holders[conversation] = after
+        counted[conversation] = None if row["kind"] == "CONVERSATION_SNOOZED" else after
     return found
 
 

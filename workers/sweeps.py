@@ -14,11 +14,15 @@ from functools import partial
 
 import structlog
 
-from models import agent, idempotency, idle, queue
+from models import agent, answer_timeout, idempotency, idle, queue, snooze
 from models.database import retrying, tx
 
 IDLE_EVERY_SECONDS = 1.0
 IDLE_BATCH_SIZE = 500
+SNOOZE_EVERY_SECONDS = 1.0
+SNOOZE_BATCH_SIZE = 500
+ANSWER_EVERY_SECONDS = 1.0
+ANSWER_BATCH_SIZE = 500
 PRESENCE_EVERY_SECONDS = 1.0
 PRESENCE_BATCH_SIZE = 500
 # Every cause drains by itself after its commit; this repairs what a crash cut off.
@@ -54,6 +58,8 @@ async def _forget_keys(batch_size: int) -> int:
 
 SWEEPS = (
     Sweep("idle_closed", idle.close_idle, IDLE_BATCH_SIZE, IDLE_EVERY_SECONDS),
+    Sweep("woken", snooze.wake_due, SNOOZE_BATCH_SIZE, SNOOZE_EVERY_SECONDS),
+    Sweep("answers_lapsed", answer_timeout.lapse_answers, ANSWER_BATCH_SIZE, ANSWER_EVERY_SECONDS),
     Sweep("presence_lapsed", agent.lapse_presence, PRESENCE_BATCH_SIZE, PRESENCE_EVERY_SECONDS),
     Sweep("drained", queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
     Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),

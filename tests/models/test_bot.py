@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from models import Agent, Assignment, Channel, Conversation, Message, Team, Workspace
+from models import Agent, Assignment, Channel, Conversation, Message, Team, Workspace, bot
 from models.access import Actor, Role
 from models.agent import LEASE_SECONDS
 from models.base import Line
@@ -59,12 +59,12 @@ async def with_the_bot(
 
 async def paused(conversation: Conversation, agent: Agent) -> None:
     async with working(conversation.id, by=as_agent(agent)) as locked:
-        await locked.pause_bot(by=as_agent(agent))
+        await bot.pause(locked, by=as_agent(agent))
 
 
 async def resumed(conversation: Conversation, agent: Agent) -> None:
     async with working(conversation.id, by=as_agent(agent)) as locked:
-        await locked.resume_bot(by=as_agent(agent))
+        await bot.resume(locked, by=as_agent(agent))
 
 
 async def kinds(conversation: Conversation) -> list[str]:
@@ -382,7 +382,7 @@ async def test_only_a_person_takes_over_and_only_from_the_bot(workspace: Workspa
         await paused(waiting, agent)
     with pytest.raises(Forbidden):
         async with working(conversation.id, by=integration) as locked:
-            await locked.pause_bot(by=integration)
+            await bot.pause(locked, by=integration)
 
 
 async def test_the_bot_goes_on_only_with_what_somebody_holds(workspace: Workspace) -> None:

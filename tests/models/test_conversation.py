@@ -29,6 +29,8 @@ from models.decision import Availability, Distribution, Rule
 from models.errors import DomainError
 from models.event import Kind
 from models.message import Direction
+from models.reopening import reopen
+from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -81,7 +83,7 @@ async def do(
     verb: str, id: UUID, *, by: Actor, expected_version: int | None = None, **arguments: Any
 ) -> Any:
     if verb in {"transfer", "reopen"}:
-        command = getattr(Conversation, verb)
+        command = transfer if verb == "transfer" else reopen
         return await command(id, by=by, expected_version=expected_version, **arguments)
     async with working(id, by=by, expected_version=expected_version) as conversation:
         return await getattr(conversation, verb)(by=by, **arguments)

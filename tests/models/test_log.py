@@ -19,6 +19,7 @@ from models.errors import DomainError, InvalidCursor
 from models.event import Kind
 from models.log import Position
 from models.team import Team
+from models.transfer import transfer
 from tests.factories import (
     a_channel,
     a_conversation,
@@ -233,7 +234,7 @@ async def something(
 ) -> None:
     id, verb = chance.choice(ids), chance.choice(("assign", "unassign", "transfer", "note"))
     if verb == "transfer":
-        await Conversation.transfer(id, by=boss, to_team=chance.choice(teams).id)
+        await transfer(id, by=boss, to_team=chance.choice(teams).id)
         return
     async with working(id, by=boss) as conversation:
         if verb == "assign":

@@ -13,6 +13,7 @@ from models.base import Line
 from models.conversation import Status
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
+from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -106,7 +107,7 @@ async def test_who_gives_one_away_gets_the_next(workspace: Workspace, how: str) 
     first, second = await waiting(workspace, team, 2)
 
     if how == "transfer":
-        await Conversation.transfer(first.id, by=boss, to_team=elsewhere.id)
+        await transfer(first.id, by=boss, to_team=elsewhere.id)
     else:
         async with working(first.id, by=boss) as conversation:
             if how == "close":

@@ -31,6 +31,8 @@ from models.errors import ConversationAlreadyOpen, ConversationNotClosed
 from models.event import Kind
 from models.idle import close_idle
 from models.precedence import Reason
+from models.reopening import reopen
+from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -156,7 +158,7 @@ async def test_on_the_other_line_nobody_is_sticky(workspace: Workspace) -> None:
 async def test_who_held_it_last_has_it_again(workspace: Workspace) -> None:
     ann, ben = await an_agent(workspace), await an_agent(workspace)
     conversation = await a_conversation(workspace, holder=ann, sender="ada")
-    await Conversation.transfer(conversation.id, by=as_agent(ann), to_agent=ben.id)
+    await transfer(conversation.id, by=as_agent(ann), to_agent=ben.id)
     await closes(conversation, by=by_system(workspace))
 
     assert (await comes_back(conversation)).assignee_id == ben.id
@@ -386,7 +388,7 @@ async def test_an_open_conversation_outlasts_every_window(
     await window(workspace, 1)
     agent = await an_agent(workspace)
     closed = await a_closed_one(workspace, agent)
-    await Conversation.reopen(closed.id, by=as_agent(agent))
+    await reopen(closed.id, by=as_agent(agent))
     await clock.travel(days=90)
 
     returned = await comes_back(closed)
@@ -477,7 +479,7 @@ async def test_reopening_by_hand_and_a_returning_message_leave_one_open(
 
 async def _reopened_unless_refused(closed: Conversation, agent: Agent) -> None:
     with suppress(ConversationAlreadyOpen, ConversationNotClosed):
-        await retrying(lambda: Conversation.reopen(closed.id, by=as_agent(agent)))
+        await retrying(lambda: reopen(closed.id, by=as_agent(agent)))
 
 
 async def test_a_closing_and_a_returning_message_lose_nothing(workspace: Workspace) -> None:

@@ -19,6 +19,7 @@ from models.event import Kind
 from models.idle import close_idle
 from models.precedence import Reason, place, recall
 from models.reservation import BATCH_SIZE_MAX
+from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -294,7 +295,7 @@ async def test_an_owner_who_comes_back_too_late_has_no_claim(
 
 async def transferred(id: UUID, workspace: Workspace) -> None:
     elsewhere = await a_team(workspace)
-    await Conversation.transfer(id, by=by_system(workspace), to_team=elsewhere.id)
+    await transfer(id, by=by_system(workspace), to_team=elsewhere.id)
 
 
 async def closed(id: UUID, workspace: Workspace) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from models import Membership, Workspace, event, log, stream, subscription
 from models.access import Role
-from models.conversation import Conversation
 from models.database import fetch, tx
 from models.errors import InvalidCursor, NotFound, Unauthenticated
 from models.event import Kind
@@ -29,6 +28,7 @@ from models.subscription import (
     subscribe,
 )
 from models.token import Token, actor_of
+from models.transfer import transfer
 from tests.factories import (
     a_channel,
     a_conversation,
@@ -325,7 +325,7 @@ async def test_a_conversation_moved_out_of_sight_ends_its_stream(
     items = subscribe(reader, ConversationScope(conversation.id), by=as_agent(agent))
     await anext(items)
 
-    await Conversation.transfer(conversation.id, by=by_system(workspace), to_team=elsewhere.id)
+    await transfer(conversation.id, by=by_system(workspace), to_team=elsewhere.id)
 
     assert [item async for item in items] == []
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from models import Agent, Workspace, invariant, verify
+from models import Agent, Workspace, invariant, snooze, verify
 from models.base import Line
 from models.database import Transaction, tx
 from models.decision import Distribution
@@ -48,7 +48,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         invariant.STATUS_SAYS_WHERE,
         "ALTER TABLE conversations DROP CONSTRAINT conversations_assigned_to_somebody;"
-        "UPDATE conversations SET assignee_id = NULL",
+        "UPDATE conversations SET assignee_id = NULL WHERE status = 'ASSIGNED'",
     ),
     (
         invariant.ONE_OPEN_CONVERSATION,
@@ -129,6 +129,26 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.BOT_HOLDS_ALONE,
         "UPDATE conversations SET status = 'BOT', assignee_id = NULL WHERE status = 'ASSIGNED'",
     ),
+    (invariant.COUNTED_WHILE_ASSIGNED, "UPDATE assignments SET is_counted = NOT is_counted"),
+    (
+        invariant.COUNTED_WHILE_ASSIGNED,
+        "UPDATE conversations SET status = 'SNOOZED' WHERE status = 'ASSIGNED'",
+    ),
+    (
+        invariant.SNOOZED_FOR_A_TIME,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_snoozed_by_somebody;"
+        "UPDATE conversations SET assignee_id = NULL WHERE status = 'SNOOZED'",
+    ),
+    (
+        invariant.SNOOZED_FOR_A_TIME,
+        "ALTER TABLE conversations DROP CONSTRAINT conversations_wake_from_a_snooze;"
+        "UPDATE conversations SET snoozed_until = relevo_now() WHERE status = 'QUEUED'",
+    ),
+    (
+        invariant.SKIPPED_WHILE_WAITING,
+        "UPDATE conversations SET skipped_agent_id = assignee_id, skipped_until = relevo_now()"
+        " WHERE status = 'ASSIGNED'",
+    ),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -165,6 +185,9 @@ async def office(workspace: Workspace) -> Workspace:
     for _ in range(2):
         await a_conversation(workspace, team=manual)
     await a_conversation(workspace, team=manual, holder=agent)
+    put_off = await a_conversation(workspace, team=manual, holder=agent)
+    async with working(put_off.id, by=by_system(workspace)) as conversation:
+        await snooze.begin(conversation, by=by_system(workspace))
     await an_owned_one(workspace, with_bot=True)
     await an_owned_one(workspace, with_bot=False)
     return workspace

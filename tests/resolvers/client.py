@@ -18,8 +18,9 @@ from models import (
     Message,
     Team,
     Workspace,
+    snooze,
 )
-from models.access import SCOPES, Role
+from models.access import SCOPES, Actor, Role
 from models.base import Line
 from models.database import fetch
 from models.token import SESSION_DAYS, Token, TokenKind
@@ -61,6 +62,13 @@ class Answer:
             if isinstance(value, dict):
                 found += [error["code"] for error in value.get("userErrors", ())]
         return found
+
+    @property
+    def refusals(self) -> list[str]:
+        """Those codes, and those of single results, which refuse no more than themselves."""
+        payloads = [value for value in (self.data or {}).values() if isinstance(value, dict)]
+        results = [result for payload in payloads for result in payload.get("results", ())]
+        return self.codes + [e["code"] for result in results for e in result["userErrors"]]
 
     def __getitem__(self, field: str) -> Any:
         """The value of a field that was answered without any refusal."""
@@ -116,7 +124,12 @@ class Company:
     with_bot: Conversation
     also_with_bot: Conversation
     escalated: Conversation
+    to_put_off: Conversation
+    snoozed: Conversation
+    one_of_many: Conversation
+    desk: Channel
     message: Message
+    answer: Message
     reason: ClosingReason
     token: Token
 
@@ -171,10 +184,29 @@ async def a_company() -> Company:
         with_bot=await a_conversation(workspace, channel=desk),
         also_with_bot=await a_conversation(workspace, channel=desk),
         escalated=await a_conversation(workspace, channel=desk, holder=operator),
+        to_put_off=await a_conversation(workspace, channel=desk, holder=operator),
+        snoozed=await _snoozed(await a_conversation(workspace, channel=desk, holder=operator)),
+        one_of_many=await a_conversation(workspace, channel=channel),
+        desk=desk,
         message=await Message.get(conversation_id=waiting.id),
+        answer=await _answer(await a_conversation(workspace, channel=desk, holder=operator)),
         reason=await ClosingReason.add(by=by, name="Solved"),
         token=token,
     )
+
+
+async def _snoozed(conversation: Conversation) -> Conversation:
+    by = Actor.system(conversation.workspace_id)
+    async with working(conversation.id, by=by) as held:
+        await snooze.begin(held, by=by)
+    return conversation
+
+
+async def _answer(conversation: Conversation) -> Message:
+    """What somebody answered, whose carrier tells how far it gets."""
+    by = Actor.system(conversation.workspace_id)
+    async with working(conversation.id, by=by) as held:
+        return await Message.get(id=await held.send("Hello.", by=by))
 
 
 async def session_of(agent: Agent) -> str:

@@ -41,6 +41,8 @@ NAMED = {
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
     "conversationId": "Conversation",
+    "conversationIds": "Conversation",
+    "messageId": "Message",
     "onBehalfOf": "Agent",
     "parentId": "Team",
     "queueId": "Queue",
@@ -50,7 +52,7 @@ NAMED = {
 
 
 # What takes several values.
-LISTS = ("agentIds", "ids", "scopes")
+LISTS = ("agentIds", "conversationIds", "ids", "scopes")
 
 
 @dataclass(frozen=True)
@@ -167,14 +169,21 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "conversationChanged": (("conversationId",),),
     "conversationClose": _ids("conversationId"),
     "conversationHandOff": _ids("conversationId"),
+    "conversationOpen": _ids("contactId", "channelId"),
     "conversationPauseBot": _ids("conversationId"),
     "conversationPick": _ids("conversationId"),
     "conversationReopen": _ids("conversationId"),
     "conversationResumeBot": _ids("conversationId"),
+    "conversationSetLine": _ids("conversationId"),
+    "conversationSnooze": _ids("conversationId"),
     "conversationTransfer": _ids("conversationId", "teamId"),
     "conversationUnassign": _ids("conversationId"),
+    "conversationWake": _ids("conversationId"),
+    "conversationsAssign": _ids("conversationIds", "agentId"),
+    "conversationsClose": _ids("conversationIds"),
     "messageReceive": _ids("channelId"),
     "messageSend": _ids("conversationId"),
+    "messageSetDelivery": _ids("messageId"),
     "node": (("id",),),
     "nodes": (("ids",),),
     "noteAdd": _ids("conversationId"),
@@ -193,8 +202,15 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
     ("conversationHandOff", "conversationId"): "with_bot",
+    # The contact does not have one open there.
+    ("conversationOpen", "channelId"): "desk",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
+    ("conversationSnooze", "conversationId"): "to_put_off",
+    ("conversationWake", "conversationId"): "snoozed",
+    ("conversationsAssign", "conversationIds"): "one_of_many",
+    ("conversationsClose", "conversationIds"): "one_of_many",
+    ("messageSetDelivery", "messageId"): "answer",
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
@@ -207,10 +223,13 @@ VALID: Mapping[str, dict[str, Any]] = {
     "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
     "channelSetBot": {"input": {"isOn": True}},
     "closingReasonCreate": {"input": {"name": "Sold"}},
+    "conversationOpen": {"input": {"externalId": "ada"}},
+    "conversationSetLine": {"input": {"line": "SUPPORT"}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
     "messageSend": {"input": {"text": "Hello."}},
+    "messageSetDelivery": {"input": {"delivery": "SENT"}},
     "noteAdd": {"input": {"text": "Hm."}},
     "presenceBeat": {"input": {"device": "browser"}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},

@@ -58,15 +58,22 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversationAssign": ("OPERATOR", "ADMIN", ASSIGN),
     "conversationClose": WORKING,
     "conversationHandOff": ("ADMIN", RECEIVE),
-    # Only a person takes over, or picks.
+    # Only a person opens, takes over, or picks.
+    "conversationOpen": ("OPERATOR", "ADMIN"),
     "conversationPauseBot": ("OPERATOR", "ADMIN"),
     "conversationPick": ("OPERATOR", "ADMIN"),
     "conversationReopen": WORKING,
     "conversationResumeBot": WORKING,
+    "conversationSetLine": WORKING,
+    "conversationSnooze": WORKING,
     "conversationTransfer": WORKING,
     "conversationUnassign": WORKING,
+    "conversationWake": WORKING,
+    "conversationsAssign": ("OPERATOR", "ADMIN", ASSIGN),
+    "conversationsClose": WORKING,
     "messageReceive": ("ADMIN", RECEIVE),
     "messageSend": WORKING,
+    "messageSetDelivery": ("ADMIN", RECEIVE),
     "noteAdd": ("AUDITOR", *WORKING),
     "presenceBeat": ("OPERATOR", "ADMIN", PRESENCE),
     "signIn": (),
@@ -132,8 +139,8 @@ async def test_a_role_may_what_the_table_says(
 
         answer = await client.ask(document, **variables)
 
-        if answer.codes:
-            assert name == "signIn" or set(answer.codes) in REFUSED, (name, answer.codes)
+        if answer.refusals:
+            assert name == "signIn" or set(answer.refusals) in REFUSED, (name, answer.refusals)
             assert await contents() == before, name
         elif something(answer.data[name]):
             found.add(name)

@@ -135,7 +135,7 @@ async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
                 assert foreign == unknown, f"{operation} {place}"
                 assert "INTERNAL_SERVER_ERROR" not in foreign.codes, f"{operation} {place}"
                 if operation.kind == "mutation":
-                    assert foreign.codes, f"{operation} {place}"
+                    assert foreign.refusals, f"{operation} {place}"
                 assert await contents() == before, f"{operation} {place}"
                 tried += 1
     assert tried >= 40
@@ -194,6 +194,28 @@ async def test_half_a_character_is_refused(company: Company, admin: Client) -> N
     assert await contents() == before
 
 
+ODD_TIMES = [
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "2026-01-01T00:00:00",
+    "2026-13-01T00:00:00Z",
+    "tomorrow",
+    "",
+    0,
+    1e300,
+]
+
+
+async def test_no_time_is_too_odd_for_an_answer(company: Company, admin: Client) -> None:
+    tried = 0
+
+    async for what, answer in trying(admin, company, "DateTime", ODD_TIMES):
+        assert answer.codes == ["BAD_USER_INPUT"], what
+        tried += 1
+
+    assert tried >= len(ODD_TIMES)
+
+
 async def test_no_number_is_too_large_for_an_answer(company: Company, admin: Client) -> None:
     numbers = [0, -1, 2**31 - 1, -(2**31), 2**31, 2**63, -(2**63), 1.5, 1e300, "1", True]
 
@@ -208,6 +230,9 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("agentUpdate", ("input", "name"), 200),
     ("tokenCreate", ("input", "name"), 200),
     ("conversationClose", ("input", "summary"), 10_000),
+    ("conversationsClose", ("input", "summary"), 10_000),
+    ("conversationOpen", ("input", "externalId"), 200),
+    ("conversationTransfer", ("input", "reason"), 500),
     ("agentCreate", ("input", "email"), 254),
     ("agentCreate", ("input", "password"), 1_024),
     ("teamCreate", ("input", "name"), 200),
@@ -256,6 +281,8 @@ async def test_a_text_fills_its_column_and_no_more(
         ("messageReceive", ("input", "text")),
         ("messageSend", ("input", "text")),
         ("noteAdd", ("input", "text")),
+        ("conversationOpen", ("input", "externalId")),
+        ("conversationTransfer", ("input", "reason")),
         ("agentCreate", ("input", "email")),
         ("teamCreate", ("input", "name")),
         ("teamUpdate", ("input", "name")),
@@ -311,8 +338,11 @@ async def test_a_closed_conversation_takes_no_command_but_a_note(
         "conversationPauseBot": ["CONVERSATION_NOT_WITH_BOT"],
         "conversationPick": ["CONVERSATION_NOT_QUEUED"],
         "conversationResumeBot": ["CONVERSATION_NOT_ASSIGNED"],
+        "conversationSetLine": ["CONVERSATION_CLOSED"],
+        "conversationSnooze": ["CONVERSATION_NOT_ASSIGNED"],
         "conversationTransfer": ["CONVERSATION_CLOSED"],
         "conversationUnassign": ["CONVERSATION_NOT_ASSIGNED"],
+        "conversationWake": ["CONVERSATION_NOT_SNOOZED"],
         "messageSend": ["CONVERSATION_CLOSED"],
         "noteAdd": [],
     }

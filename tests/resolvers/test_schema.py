@@ -39,6 +39,8 @@ BOUNDED_LISTS = {
     "Decision.passedOver": "the rules of the precedence",
     "RoutingPreview.passedOver": "the rules of the precedence",
     "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
+    "ConversationsAssignPayload.results": "as many as the ids that were sent",
+    "ConversationsClosePayload.results": "as many as the ids that were sent",
     "UserError.path": "the depth of an input",
     "UserError.facts": "a few for each rule",
 }

@@ -28,6 +28,7 @@ from models.access import SCOPES, Role
 from models.database import fetch
 from models.log import Position
 from models.stream import Reader
+from models.transfer import transfer
 from models.wakeup import Wakeups
 from resolvers.ids import encode
 from tests.factories import (
@@ -402,7 +403,7 @@ async def test_a_conversations_stream_ends_when_it_goes_where_one_does_not_see(
         await watching.subscribe(ONE, id=conversation_id(company.waiting))
         await watching.next()
 
-        await Conversation.transfer(company.waiting.id, by=by, to_team=elsewhere.id)
+        await transfer(company.waiting.id, by=by, to_team=elsewhere.id)
         end = await watching.hear()
 
     assert end == {"id": "1", "type": "complete"}

@@ -1,0 +1,93 @@
+"""Answering in time: whoever lets a customer wait too long loses the conversation to its queue."""
+
+from uuid import UUID
+
+from models import assignment, decision, event, queue
+from models.access import Actor
+from models.assignment import Ending
+from models.database import Row, Transaction, encode, tx
+from models.decision import Rule
+
+_LATE = """
+    FROM assignments a
+    JOIN conversations c ON c.id = a.conversation_id
+    JOIN teams t ON t.id = c.team_id
+    WHERE a.unanswered_since IS NOT NULL AND a.ended_at IS NULL
+      AND c.status = 'ASSIGNED' AND t.is_active
+      AND a.unanswered_since + make_interval(mins => t.answer_timeout_minutes) <= relevo_now()
+"""
+_DUE = f"""
+    SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id {_LATE}
+"""
+
+
+async def lapse_answers(batch_size: int) -> int:
+    """Give one batch of unanswered conversations back to their queues; returns how many.
+
+    They keep their waiting time, and their agents are passed over for them as long again. What
+    somebody works on is locked and skipped; the condition is asked again under the locks, so that
+    an answer committed first wins.
+    """
+    async with tx() as transaction:
+        team_ids = await _lock_teams(transaction, batch_size)
+        candidates = await transaction.fetch(
+            f"{_DUE} AND t.id = ANY($1) ORDER BY c.id LIMIT $2 FOR NO KEY UPDATE OF c SKIP LOCKED",
+            team_ids,
+            batch_size,
+        )
+        due = await transaction.fetch(
+            f"{_DUE} AND c.id = ANY($1) ORDER BY a.unanswered_since, c.id",
+            [row["id"] for row in candidates],
+        )
+        if due:
+            await _give_back(transaction, due)
+    return len(due)
+
+
+async def _lock_teams(transaction: Transaction, batch_size: int) -> list[UUID]:
+    late = await transaction.fetch(f"SELECT DISTINCT t.id {_LATE} LIMIT $1", batch_size)
+    locked = await transaction.fetch(
+        "SELECT id FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+        [row["id"] for row in late],
+    )
+    return [row["id"] for row in locked]
+
+
+async def _give_back(transaction: Transaction, due: list[Row]) -> None:
+    ids = [row["id"] for row in due]
+    await assignment.end(transaction, ids, Ending.TIMED_OUT)
+    await transaction.execute(
+        """
+        WITH clock AS MATERIALIZED (SELECT relevo_now() AS now)
+        UPDATE conversations c
+        SET status = 'QUEUED', assignee_id = NULL, queued_at = coalesce(c.queued_at, now),
+            skipped_agent_id = c.assignee_id,
+            skipped_until = now + make_interval(mins => t.answer_timeout_minutes),
+            decision = $2::text::jsonb, last_activity_at = now, version = version + 1
+        FROM teams t, clock WHERE c.id = ANY($1) AND t.id = c.team_id
+        """,
+        ids,
+        encode(decision.by_hand(Rule.ANSWER_TIMEOUT, None)),
+    )
+    for row in due:
+        _record(row)
+    queue.follow(
+        transaction,
+        teams=[row["team_id"] for row in due],
+        agents=[row["assignee_id"] for row in due],
+    )
+
+
+def _record(row: Row) -> None:
+    event.record(
+        event.Kind.CONVERSATION_UNASSIGNED,
+        by=Actor.system(row["workspace_id"]),
+        conversation_id=row["id"],
+        contact_id=row["contact_id"],
+        channel_id=row["channel_id"],
+        to_queue_id=row["team_id"],
+        from_agent_id=row["assignee_id"],
+        from_team_id=row["team_id"],
+        to_team_id=row["team_id"],
+        rule=Rule.ANSWER_TIMEOUT,
+    )

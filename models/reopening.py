@@ -1,0 +1,68 @@
+"""Opening a closed conversation again: for who held it, else in its queue."""
+
+from uuid import UUID
+
+from models import event, placement
+from models.access import Actor, Right
+from models.agent import Agent
+from models.closure import Closure
+from models.conversation import Conversation, Status
+from models.database import Transaction, tx
+from models.decision import Rule
+from models.errors import ConversationAlreadyOpen, ConversationNotClosed, Forbidden
+from models.visibility import VISIBLE
+
+# Whoever held a conversation when it closed finds it to reopen, whatever its own teams see.
+_FOUND = f"""({VISIBLE} OR workspace_id = $1 AND status = 'CLOSED' AND $3::uuid = (
+    SELECT s.agent_id FROM closures s WHERE s.conversation_id = conversations.id
+    ORDER BY s.closed_at DESC LIMIT 1))"""  # noqa: S608 - a constant
+
+
+async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
+    """Open a closed conversation again, for who held it if active, else in its queue.
+
+    Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed, Forbidden.
+    """
+    async with tx() as transaction:
+        await Conversation.lock_contact(transaction, id, by=by)
+        found = await Conversation.locked(
+            id, by=by, expected_version=expected_version, condition=_FOUND
+        )
+        if found.status is not Status.CLOSED:
+            raise ConversationNotClosed
+        last = await Closure.filter(conversation_id=found.id).order_by("-closed_at").first()
+        _require_reopenable(by, last)
+        other = await Conversation.open_one(found.contact_id, found.channel_id)
+        if other is not None:
+            raise ConversationAlreadyOpen(conversation_id=other)
+        await open_again(transaction, found)
+        await _place(found, last.agent_id if last else None, by=by)
+
+
+async def open_again(transaction: Transaction, conversation: Conversation) -> None:
+    """Let a locked, closed conversation wait in its queue; the caller places it at once."""
+    await transaction.execute(
+        """
+        UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
+               queued_at = relevo_now(), last_activity_at = relevo_now()
+        WHERE id = $1
+        """,
+        conversation.id,
+        await conversation.home_queue(),
+    )
+    await conversation.refresh_from_db()
+
+
+def _require_reopenable(by: Actor, last: Closure | None) -> None:
+    held = last is not None and last.agent_id == by.agent_id
+    if not by.may(Right.WORK_ALL) and not (held and by.agent_id):
+        raise Forbidden("reopen a conversation that somebody else held")
+
+
+async def _place(conversation: Conversation, holder: UUID | None, *, by: Actor) -> None:
+    reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
+    if holder and await Agent.exists(id=holder, is_active=True):
+        await Agent.locked(holder, by=Actor.system(conversation.workspace_id))
+        await placement.hold(conversation, holder, reopened, by=by)
+    else:
+        await placement.enqueue(conversation, await conversation.home_queue(), reopened, by=by)

@@ -22,7 +22,7 @@ from models.agent import Agent
 from models.base import NOW, Line, Record, reference, require_length
 from models.channel import Channel, require_line
 from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason, Closure
-from models.database import Transaction, fetchval, tx
+from models.database import Raced, Transaction, fetchval, tx
 from models.decision import Availability, Rule, Verdict
 from models.errors import (
     AgentAtCapacity,
@@ -288,8 +288,10 @@ class Conversation(Record):
         Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed.
         """
         async with tx() as transaction:
-            await cls.lock_contact(transaction, id, by=by)
+            contact_id = await cls.lock_contact(transaction, id, by=by)
             found = await cls.locked(id, by=by, expected_version=expected_version)
+            if found.contact_id != contact_id:
+                raise Raced
             await found._reopen(transaction, by=by)
 
     async def _reopen(self, transaction: Transaction, *, by: Actor) -> None:
@@ -310,17 +312,18 @@ class Conversation(Record):
             await placement.enqueue(self, await self._queue(), reopened, by=by)
 
     @classmethod
-    async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> None:
+    async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> UUID | None:
         """Contacts come before conversations; a burst of messages waits here with us."""
-        await transaction.execute(
+        found: UUID | None = await transaction.fetchval(
             """
-            SELECT FROM contacts WHERE id = (
+            SELECT id FROM contacts WHERE id = (
                 SELECT contact_id FROM conversations WHERE id = $1 AND workspace_id = $2)
             FOR NO KEY UPDATE
             """,
             id,
             by.workspace_id,
         )
+        return found
 
     async def open_again(self, transaction: Transaction) -> None:
         """Let a locked, closed conversation wait in its queue; the caller places it at once."""
@@ -371,6 +374,13 @@ class Conversation(Record):
             raise Forbidden("work a conversation that you do not hold")
         if (await Team.get(id=self.team_id)).distributes:
             raise Forbidden("work what waits in a queue that distributes automatically")
+
+    async def require_taggable(self, by: Actor) -> None:
+        """Whoever works it tags it; a closed one also who held it last."""
+        if self.is_open:
+            return await self._require_workable(by)
+        last = await Closure.filter(conversation_id=self.id).order_by("-closed_at").first()
+        return self._require_reopenable(by, last)
 
     def _require_reopenable(self, by: Actor, last: Closure | None) -> None:
         held = last is not None and last.agent_id == by.agent_id

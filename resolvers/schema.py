@@ -12,18 +12,20 @@ from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
+from resolvers.merging import MergeMutation
 from resolvers.messages import MessageMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
 from resolvers.streams import Subscription
+from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
 
 
 @strawberry.type(description="Reading.")
-class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery):
+class Query(ConversationQuery, SettingsQuery, SessionQuery, TagQuery, EventQuery):
     pass
 
 
@@ -36,6 +38,8 @@ class Mutation(
     TeamMutation,
     BotMutation,
     OwnerMutation,
+    TagMutation,
+    MergeMutation,
 ):
     pass
 

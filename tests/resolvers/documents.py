@@ -41,16 +41,19 @@ NAMED = {
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
     "conversationId": "Conversation",
+    "mergedId": "Contact",
     "onBehalfOf": "Agent",
     "parentId": "Team",
     "queueId": "Queue",
+    "survivorId": "Contact",
+    "tagId": "Tag",
     "teamId": "Team",
     "tokenId": "Token",
 }
 
 
 # What takes several values.
-LISTS = ("agentIds", "ids", "scopes")
+LISTS = ("agentIds", "ids", "scopes", "tags")
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,11 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "channelAssign": _ids("channelId"),
     "channelSetBot": _ids("channelId"),
     "contact": (("id",),),
+    "contactMerge": _ids("survivorId", "mergedId"),
     "contactSetOwner": _ids("contactId"),
+    "contactSplit": _ids("contactId"),
+    "contactTag": _ids("contactId"),
+    "contactUntag": _ids("contactId"),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
     "conversationChanged": (("conversationId",),),
@@ -171,8 +178,10 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "conversationPick": _ids("conversationId"),
     "conversationReopen": _ids("conversationId"),
     "conversationResumeBot": _ids("conversationId"),
+    "conversationTag": _ids("conversationId"),
     "conversationTransfer": _ids("conversationId", "teamId"),
     "conversationUnassign": _ids("conversationId"),
+    "conversationUntag": _ids("conversationId"),
     "messageReceive": _ids("channelId"),
     "messageSend": _ids("conversationId"),
     "node": (("id",),),
@@ -190,6 +199,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
+    ("contactMerge", "mergedId"): "twin",
+    ("contactSplit", "contactId"): "merged",
     ("conversationHandOff", "conversationId"): "with_bot",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
@@ -205,6 +216,10 @@ VALID: Mapping[str, dict[str, Any]] = {
     "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
     "channelSetBot": {"input": {"isOn": True}},
     "closingReasonCreate": {"input": {"name": "Sold"}},
+    "contactTag": {"input": {"tags": ["Regular"]}},
+    "contactUntag": {"input": {"tags": ["VIP"]}},
+    "conversationTag": {"input": {"tags": ["VIP"]}},
+    "conversationUntag": {"input": {"tags": ["VIP"]}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },

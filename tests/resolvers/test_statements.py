@@ -122,9 +122,10 @@ LISTS: dict[str, str] = {
     "queues": "id waitingCount team { name } conversations(first: 3) { totalCount nodes {"
     " id position assignee { name } contact { name } } }",
     "agents": "id name load isConnected availability",
-    "contacts": "id name",
+    "contacts": "id name tags { name } mergedInto { id } mergedContacts(first: 2) { nodes { id } }",
     "closingReasons": "id name",
-    "conversations": "id contact { name } messages(last: 2) { totalCount nodes { text } }",
+    "conversations": "id contact { name tags { name } } tags { name }"
+    " messages(last: 2) { totalCount nodes { text } }",
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
     " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
     " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",

@@ -211,6 +211,28 @@ BOT_HOLDS_ALONE = Invariant(
     WHERE c.status = 'BOT' AND (c.assignee_id IS NOT NULL OR a.id IS NOT NULL)
     """,
 )
+MERGED_HAVE_NOTHING = Invariant(
+    "What was merged into another contact has no conversation and no identity",
+    """
+    SELECT format('contact %s is merged into %s and has %s', o.id, o.merged_into_id, h.id)
+    FROM contacts o JOIN (
+        SELECT contact_id, id FROM conversations
+        UNION ALL
+        SELECT contact_id, id FROM contact_identities) h ON h.contact_id = o.id
+    WHERE o.merged_into_id IS NOT NULL
+    """,
+)
+MERGED_BY_A_MERGE = Invariant(
+    "What was merged into another contact has the one merge in force that did it",
+    """
+    SELECT format('contact %s is merged into %s and has merges into %s',
+                  coalesce(o.id, m.merged_id), o.merged_into_id, m.survivors)
+    FROM (SELECT id, merged_into_id FROM contacts WHERE merged_into_id IS NOT NULL) o
+    FULL JOIN (SELECT merged_id, array_agg(survivor_id) AS survivors FROM contact_merges
+               WHERE split_at IS NULL GROUP BY 1) m ON m.merged_id = o.id
+    WHERE m.survivors IS DISTINCT FROM ARRAY[o.merged_into_id]
+    """,
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible member has room",
     f"""
@@ -253,4 +275,6 @@ ALWAYS = (
     LAST_MESSAGE_BELONGS,
     RESERVED_WHILE_WAITING,
     BOT_HOLDS_ALONE,
+    MERGED_HAVE_NOTHING,
+    MERGED_BY_A_MERGE,
 )

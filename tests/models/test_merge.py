@@ -1,5 +1,9 @@
 """Two contacts that are one person, and two again: what moves, what stays, who waits for whom."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +12,8 @@ import pytest
 from models import Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
 from models.contact import set_owner
-from models.database import fetch
+from models.conversation import Status
+from models.database import Raced, fetch, fetchval, retrying, tx
 from models.errors import (
     BadUserInput,
     ContactMerged,
@@ -17,10 +22,13 @@ from models.errors import (
     Forbidden,
     LimitReached,
     NotFound,
+    RuleViolation,
 )
 from models.event import Kind
 from models.merge import merge, split
+from models.routing import hand_off
 from models.tag import tag_contact, untag_contact
+from models.verify import violations
 from tests.factories import (
     a_channel,
     a_contact,
@@ -435,3 +443,207 @@ async def test_the_last_agent_follows_the_conversation(
     received = await a_message(other, sender="ada")
 
     assert (await Conversation.get(id=received.conversation_id)).assignee_id == agent.id
+
+
+STEPS = 40
+
+
+async def a_crowd(workspace: Workspace, choose: Random, by: Actor) -> list[Contact]:
+    """Contacts of some channels with conversations, tags, owners and details of their own."""
+    channels = [await a_channel(workspace) for _ in range(3)]
+    agent = await an_agent(workspace, connected=False)
+    crowd = []
+    for number in range(5):
+        known = choose.sample(channels, choose.randint(1, 2))
+        contact = await a_contact(*known, sender=f"c{number}")
+        await tag_contact(contact.id, choose.sample(["VIP", "Madrid", "New"], 2), by=by)
+        await Contact.filter(id=contact.id).update(
+            phone=choose.choice([None, "1", "2"]), field_values=choose.choice([{}, {"size": "L"}])
+        )
+        if choose.random() < 0.5:
+            await set_owner(contact.id, by=by, agent_id=agent.id)
+        for channel in known:
+            await written(channel, f"c{number}", by, closed=choose.random() < 0.7)
+        crowd.append(contact)
+    return crowd
+
+
+async def everything(crowd: list[Contact], conversations: set[UUID]) -> list[Any]:
+    """What each contact has and is, of these conversations."""
+    found = []
+    for contact in crowd:
+        own, identities, names = await owned_by(contact)
+        row = await Contact.get(id=contact.id).values()
+        found.append((own & conversations, identities, names, row))
+    return found
+
+
+async def a_step(crowd: list[Contact], choose: Random, by: Actor) -> None:
+    """Merge, split, write or close; what a rule refuses has not happened."""
+    step = choose.choice(["merge", "merge", "merge", "split", "write", "close"])
+    one, other = choose.sample(crowd, 2)
+    try:
+        if step == "merge":
+            await merge(survivor_id=one.id, merged_id=other.id, by=by)
+        elif step == "split":
+            await split(one.id, by=by)
+        elif step == "write":
+            identity = choose.choice(await ContactIdentity.all().order_by("id"))
+            channel = await Channel.get(id=identity.channel_id)
+            await a_message(channel, sender=identity.external_id)
+        else:
+            for conversation in await Conversation.exclude(status=Status.CLOSED):
+                await close(conversation.id, by)
+    except RuleViolation:
+        return
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_was_merged_is_as_it_was_when_all_is_split(
+    workspace: Workspace, by: Actor, seed: int
+) -> None:
+    choose = Random(seed)
+    crowd = await a_crowd(workspace, choose, by)
+    conversations = {conversation.id for conversation in await Conversation.all()}
+    before = await everything(crowd, conversations)
+
+    for _ in range(STEPS):
+        await a_step(crowd, choose, by)
+        assert await violations() == []
+    merges = await fetch("SELECT merged_id FROM contact_merges ORDER BY created_at DESC")
+    for id in dict.fromkeys(row["merged_id"] for row in merges):
+        if await Contact.exists(id=id, merged_into_id__isnull=False):
+            await split(id, by=by)
+
+    assert await everything(crowd, conversations) == before
+    assert len(merges) >= 3
+
+
+# -- At the same time
+
+
+BLOCKED = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
+async def behind(
+    first: Callable[[], Awaitable[object]], second: Callable[[], Awaitable[Any]]
+) -> Any:
+    """What the second comes to, begun when the first has done its work but has not committed."""
+    worked, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with tx():
+            await first()
+            worked.set()
+            await may_commit.wait()
+
+    holding = asyncio.create_task(hold())
+    await worked.wait()
+    waiting = asyncio.create_task(second())
+    while not waiting.done() and not await fetchval(BLOCKED):
+        pass
+    assert not waiting.done()
+    may_commit.set()
+    await holding
+    return await waiting
+
+
+@pytest.mark.parametrize("has_written", [True, False])
+async def test_whoever_writes_while_being_merged_writes_to_the_survivor(
+    ada: Contact, lovelace: Contact, desk: Channel, by: Actor, has_written: bool
+) -> None:
+    if has_written:
+        await written(desk, "lovelace", by)
+
+    received = await behind(
+        partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by),
+        partial(a_message, desk, sender="lovelace"),
+    )
+
+    assert (await Conversation.get(id=received.conversation_id)).contact_id == ada.id
+    assert await Conversation.all().count() == 1
+
+
+async def test_whoever_writes_while_being_split_writes_as_itself(
+    ada: Contact, lovelace: Contact, desk: Channel, by: Actor
+) -> None:
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+
+    received = await behind(
+        partial(split, lovelace.id, by=by), partial(a_message, desk, sender="lovelace")
+    )
+
+    assert (await Conversation.get(id=received.conversation_id)).contact_id == lovelace.id
+
+
+@pytest.mark.parametrize("bot", [False, True])
+async def test_what_is_opened_again_or_handed_off_while_it_moves_is_the_survivors(
+    workspace: Workspace, ada: Contact, by: Actor, bot: bool
+) -> None:
+    desk = await a_channel(workspace, bot=bot)
+    lovelace = await a_contact(desk, sender="lovelace")
+    id = await written(desk, "lovelace", by, closed=not bot)
+    work = partial(hand_off, id, by=by) if bot else partial(Conversation.reopen, id, by=by)
+    move = partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by)
+
+    with pytest.raises(Raced):
+        await behind(move, work)
+    await work()
+
+    conversation = await Conversation.get(id=id)
+    assert (conversation.contact_id, conversation.status) == (ada.id, Status.QUEUED)
+
+
+async def test_of_a_merge_and_a_reopening_the_second_is_refused(
+    ada: Contact, shop: Channel, by: Actor
+) -> None:
+    twin = await a_contact(shop, sender="twin")
+    of_ada = await written(shop, "ada", by)
+    of_twin = await written(shop, "twin", by, closed=True)
+
+    with pytest.raises(ConversationAlreadyOpen) as refused:
+        await behind(
+            partial(Conversation.reopen, of_twin, by=by),
+            partial(merge, survivor_id=ada.id, merged_id=twin.id, by=by),
+        )
+
+    assert refused.value.facts == {"conversationId": of_ada}
+
+
+async def test_who_waits_for_a_merge_finds_the_contact_merged(
+    ada: Contact, lovelace: Contact, by: Actor
+) -> None:
+    for waiting in (
+        partial(set_owner, lovelace.id, by=by),
+        partial(tag_contact, lovelace.id, ["VIP"], by=by),
+        partial(merge, survivor_id=lovelace.id, merged_id=ada.id, by=by),
+    ):
+        with pytest.raises(ContactMerged):
+            await behind(partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by), waiting)
+        await split(lovelace.id, by=by)
+
+
+async def test_of_two_splits_at_once_one_finds_nothing_to_split(
+    ada: Contact, lovelace: Contact, by: Actor
+) -> None:
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+    separate = partial(split, lovelace.id, by=by)
+
+    with pytest.raises(ContactNotMerged):
+        await behind(separate, partial(retrying, separate))
+
+
+async def test_opposite_merges_at_once_do_not_wait_for_each_other(
+    ada: Contact, lovelace: Contact, by: Actor
+) -> None:
+    for _ in range(5):
+        outcomes = await asyncio.gather(
+            merge(survivor_id=ada.id, merged_id=lovelace.id, by=by),
+            merge(survivor_id=lovelace.id, merged_id=ada.id, by=by),
+            return_exceptions=True,
+        )
+
+        assert sorted(type(outcome) for outcome in outcomes if outcome) == [ContactMerged]
+        merged = await Contact.get(merged_into_id__isnull=False)
+        await split(merged.id, by=by)

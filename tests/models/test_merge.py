@@ -488,7 +488,7 @@ async def a_step(crowd: list[Contact], choose: Random, by: Actor) -> None:
         elif step == "split":
             await split(one.id, by=by)
         elif step == "write":
-            identity = choose.choice(await ContactIdentity.all().order_by("id"))
+            identity = choose.choice(await ContactIdentity.all().order_by("created_at"))
             channel = await Channel.get(id=identity.channel_id)
             await a_message(channel, sender=identity.external_id)
         else:

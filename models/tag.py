@@ -152,8 +152,8 @@ async def _named(transaction: Transaction, names: list[str], *, by: Actor) -> li
 
 
 async def _make(transaction: Transaction, names: list[str], *, by: Actor) -> None:
-    # Those who make tags wait for each other here, after all their other locks: no name can be
-    # made twice, no two can wait for each other's names, and the count is exact.
+    # Those who make tags wait for each other here, after all their other locks: so the count is
+    # exact, and nobody waits for one name while holding another.
     await transaction.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"tags {by.workspace_id}"
     )

@@ -527,7 +527,9 @@ BLOCKED = """SELECT count(*) FROM pg_stat_activity
 
 
 async def behind(
-    first: Callable[[], Awaitable[object]], second: Callable[[], Awaitable[Any]]
+    first: Callable[[], Awaitable[object]],
+    second: Callable[[], Awaitable[Any]],
+    meanwhile: Callable[[], Awaitable[object]] | None = None,
 ) -> Any:
     """What the second comes to, begun when the first has done its work but has not committed."""
     worked, may_commit = asyncio.Event(), asyncio.Event()
@@ -544,6 +546,8 @@ async def behind(
     while not waiting.done() and not await fetchval(BLOCKED):
         pass
     assert not waiting.done()
+    if meanwhile is not None:
+        await meanwhile()
     may_commit.set()
     await holding
     return await waiting
@@ -634,16 +638,17 @@ async def test_of_two_splits_at_once_one_finds_nothing_to_split(
         await behind(separate, partial(retrying, separate))
 
 
-async def test_opposite_merges_at_once_do_not_wait_for_each_other(
+async def test_opposite_merges_cannot_wait_for_each_other(
     ada: Contact, lovelace: Contact, by: Actor
 ) -> None:
-    for _ in range(5):
-        outcomes = await asyncio.gather(
-            merge(survivor_id=ada.id, merged_id=lovelace.id, by=by),
-            merge(survivor_id=lovelace.id, merged_id=ada.id, by=by),
-            return_exceptions=True,
-        )
+    first, second = sorted((ada.id, lovelace.id))
+    lock = "SELECT id FROM contacts WHERE id = $1 FOR NO KEY UPDATE"
 
-        assert sorted(type(outcome) for outcome in outcomes if outcome) == [ContactMerged]
-        merged = await Contact.get(merged_into_id__isnull=False)
-        await split(merged.id, by=by)
+    for survivor, merged in ((first, second), (second, first)):
+        await behind(
+            partial(fetch, lock, first),
+            partial(merge, survivor_id=survivor, merged_id=merged, by=by),
+            # Whoever waits for the first has not locked the second.
+            meanwhile=partial(fetch, f"{lock} NOWAIT", second),
+        )
+        await split(merged, by=by)

@@ -7,7 +7,9 @@ from models.closure import ClosingReason, Closure
 from models.contact import Contact, ContactIdentity
 from models.conversation import Conversation
 from models.membership import Membership
+from models.merge import ContactMerge
 from models.message import Message
+from models.tag import Tag
 from models.team import Team
 from models.token import Token
 from models.workspace import Workspace
@@ -20,9 +22,11 @@ __all__ = [
     "Closure",
     "Contact",
     "ContactIdentity",
+    "ContactMerge",
     "Conversation",
     "Membership",
     "Message",
+    "Tag",
     "Team",
     "Token",
     "Workspace",

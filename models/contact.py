@@ -11,8 +11,8 @@ from tortoise.queryset import QuerySet
 from models import event
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, Record, reference, require_length, require_name
-from models.database import Row, Transaction, fetchval, tx
-from models.errors import BadUserInput, NotFound, TargetInactive
+from models.database import Raced, Row, Transaction, fetchval, tx
+from models.errors import BadUserInput, ContactMerged, NotFound, TargetInactive
 from models.team import Team
 
 EXTERNAL_ID_LENGTH_MAX = 200
@@ -41,9 +41,14 @@ class Contact(Record):
         table = "contacts"
 
     @classmethod
-    async def visible_to(cls, actor: Actor) -> QuerySet["Contact"]:
-        """Those who may read contacts see all; an agent those of the conversations it sees."""
+    async def visible_to(cls, actor: Actor, *, merged: bool = False) -> QuerySet["Contact"]:
+        """Those who may read contacts see all; an agent those of the conversations it sees.
+
+        What was `merged` into another is in no list, but those who read all still find it.
+        """
         within = cls.filter(workspace_id=actor.workspace_id)
+        if not merged:
+            within = within.filter(merged_into_id__isnull=True)
         if actor.may(Right.READ_CONTACTS) or actor.may(Right.SEE_ALL):
             return within
         if actor.agent_id is None:
@@ -68,8 +73,8 @@ async def set_owner(
 ) -> None:
     """Make an active agent or an active team the owner of a contact, or nobody.
 
-    It moves no conversation; those that are open are told. Raises NotFound, TargetInactive,
-    BadUserInput, Forbidden.
+    It moves no conversation; those that are open are told. Raises NotFound, ContactMerged,
+    TargetInactive, BadUserInput, Forbidden.
     """
     by.require(Right.SET_OWNERS)
     if agent_id is not None and team_id is not None:
@@ -77,7 +82,7 @@ async def set_owner(
     async with tx() as transaction:
         owned = await transaction.fetchrow(
             """
-            SELECT owner_agent_id, owner_team_id FROM contacts
+            SELECT owner_agent_id, owner_team_id, merged_into_id FROM contacts
             WHERE id = $1 AND workspace_id = $2 FOR NO KEY UPDATE
             """,
             id,
@@ -85,6 +90,8 @@ async def set_owner(
         )
         if owned is None:
             raise NotFound("contact", path="input.contactId")
+        if owned["merged_into_id"] is not None:
+            raise ContactMerged(contact_id=owned["merged_into_id"])
         await _require_owner(agent_id, team_id, by=by)
         if (owned["owner_agent_id"], owned["owner_team_id"]) == (agent_id, team_id):
             return
@@ -94,7 +101,7 @@ async def set_owner(
             agent_id,
             team_id,
         )
-        await _tell_open_conversations(transaction, id, owned, by, agent_id, team_id)
+        await tell_open_conversations(transaction, id, owned, by, agent_id, team_id)
 
 
 async def _require_owner(agent_id: UUID | None, team_id: UUID | None, *, by: Actor) -> None:
@@ -112,7 +119,7 @@ async def _require_owner(agent_id: UUID | None, team_id: UUID | None, *, by: Act
         raise TargetInactive
 
 
-async def _tell_open_conversations(
+async def tell_open_conversations(
     transaction: Transaction,
     id: UUID,
     before: Row,
@@ -120,7 +127,7 @@ async def _tell_open_conversations(
     agent_id: UUID | None,
     team_id: UUID | None,
 ) -> None:
-    """One event for each open conversation, or one for the contact when there is none."""
+    """Its owner changed: an event for each open conversation, or one for the contact."""
     opened = await transaction.fetch(
         "SELECT id FROM conversations WHERE contact_id = $1 AND status <> 'CLOSED' ORDER BY id", id
     )
@@ -172,7 +179,8 @@ async def lock_sender(transaction: Transaction, channel_id: UUID, sender: Sender
 
     The lock serialises everything that one customer does on any channel: a burst of first
     messages finds one contact, and then one open conversation. Where there is no contact yet,
-    nobody else adds it before our commit.
+    nobody else adds it before our commit. Raises Raced when the contact changed while we waited:
+    it may have been merged, or the identity given back by a split.
     """
     found = await _locked(transaction, channel_id, sender.external_id)
     if found is not None:
@@ -185,15 +193,24 @@ async def lock_sender(transaction: Transaction, channel_id: UUID, sender: Sender
 
 
 async def _locked(transaction: Transaction, channel_id: UUID, external_id: str) -> UUID | None:
-    found: UUID | None = await transaction.fetchval(
+    found = await transaction.fetchrow(
+        # A locked row is the newest, what it is joined with is as the statement began.
         """
-        SELECT c.id FROM contact_identities i JOIN contacts c ON c.id = i.contact_id
+        SELECT c.id, c.xmin <> before.xmin AS has_changed
+        FROM contact_identities i
+        JOIN contacts c ON c.id = i.contact_id
+        JOIN contacts before ON before.id = i.contact_id
         WHERE i.channel_id = $1 AND i.external_id = $2 FOR NO KEY UPDATE OF c
         """,
         channel_id,
         external_id,
     )
-    return found
+    if found is None:
+        return None
+    if found["has_changed"]:
+        raise Raced
+    id: UUID = found["id"]
+    return id
 
 
 async def add_sender(

@@ -235,17 +235,18 @@ class Conversation(Record):
         return closure
 
     @classmethod
-    async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> None:
+    async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> UUID | None:
         """Contacts come before conversations; a burst of messages waits here with us."""
-        await transaction.execute(
+        found: UUID | None = await transaction.fetchval(
             """
-            SELECT FROM contacts WHERE id = (
+            SELECT id FROM contacts WHERE id = (
                 SELECT contact_id FROM conversations WHERE id = $1 AND workspace_id = $2)
             FOR NO KEY UPDATE
             """,
             id,
             by.workspace_id,
         )
+        return found
 
     # -- Predicates and parts
 
@@ -289,6 +290,29 @@ class Conversation(Record):
         await self.require_workable(by)
         if self.assignee_id is None:
             raise ConversationNotAssigned(status=self.status)
+
+    async def require_taggable(self, by: Actor) -> None:
+        """Whoever works it tags it; a closed one also who held it last."""
+        if self.is_open:
+            await self.require_workable(by)
+        else:
+            self.require_reopenable(by, await self.last_holder())
+
+    def require_reopenable(self, by: Actor, holder: UUID | None) -> None:
+        """Raise Forbidden but for who held it when it closed, and for who works them all."""
+        if not by.may(Right.WORK_ALL) and not (by.agent_id and holder == by.agent_id):
+            raise Forbidden("reopen or tag a conversation that somebody else held")
+
+    async def last_holder(self) -> UUID | None:
+        """Who held it when it closed last."""
+        found: UUID | None = await fetchval(
+            """
+            SELECT agent_id FROM closures WHERE conversation_id = $1
+            ORDER BY closed_at DESC LIMIT 1
+            """,
+            self.id,
+        )
+        return found
 
     async def _is_let_go(self) -> bool:
         """Whether its team lets its agents go with every closing."""

@@ -237,6 +237,28 @@ SKIPPED_WHILE_WAITING = Invariant(
     WHERE skipped_agent_id IS NOT NULL AND status <> 'QUEUED'
     """,
 )
+MERGED_HAVE_NOTHING = Invariant(
+    "What was merged into another contact has no conversation and no identity",
+    """
+    SELECT format('contact %s is merged into %s and has %s', o.id, o.merged_into_id, h.id)
+    FROM contacts o JOIN (
+        SELECT contact_id, id FROM conversations
+        UNION ALL
+        SELECT contact_id, id FROM contact_identities) h ON h.contact_id = o.id
+    WHERE o.merged_into_id IS NOT NULL
+    """,
+)
+MERGED_BY_A_MERGE = Invariant(
+    "What was merged into another contact has the one merge in force that did it",
+    """
+    SELECT format('contact %s is merged into %s and has merges into %s',
+                  coalesce(o.id, m.merged_id), o.merged_into_id, m.survivors)
+    FROM (SELECT id, merged_into_id FROM contacts WHERE merged_into_id IS NOT NULL) o
+    FULL JOIN (SELECT merged_id, array_agg(survivor_id) AS survivors FROM contact_merges
+               WHERE split_at IS NULL GROUP BY 1) m ON m.merged_id = o.id
+    WHERE m.survivors IS DISTINCT FROM ARRAY[o.merged_into_id]
+    """,
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
@@ -282,4 +304,6 @@ ALWAYS = (
     COUNTED_WHILE_ASSIGNED,
     SNOOZED_FOR_A_TIME,
     SKIPPED_WHILE_WAITING,
+    MERGED_HAVE_NOTHING,
+    MERGED_BY_A_MERGE,
 )

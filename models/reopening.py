@@ -3,13 +3,12 @@
 from uuid import UUID
 
 from models import event, placement
-from models.access import Actor, Right
+from models.access import Actor
 from models.agent import Agent
-from models.closure import Closure
 from models.conversation import Conversation, Status
-from models.database import Transaction, tx
+from models.database import Raced, Transaction, tx
 from models.decision import Rule
-from models.errors import ConversationAlreadyOpen, ConversationNotClosed, Forbidden
+from models.errors import ConversationAlreadyOpen, ConversationNotClosed
 from models.visibility import VISIBLE
 
 # Whoever held a conversation when it closed finds it to reopen, whatever its own teams see.
@@ -21,22 +20,24 @@ _FOUND = f"""({VISIBLE} OR workspace_id = $1 AND status = 'CLOSED' AND $3::uuid 
 async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
     """Open a closed conversation again, for who held it if active, else in its queue.
 
-    Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed, Forbidden.
+    Raises NotFound, ConversationAlreadyOpen (naming the other), ConversationNotClosed.
     """
     async with tx() as transaction:
-        await Conversation.lock_contact(transaction, id, by=by)
+        contact_id = await Conversation.lock_contact(transaction, id, by=by)
         found = await Conversation.locked(
             id, by=by, expected_version=expected_version, condition=_FOUND
         )
+        if found.contact_id != contact_id:
+            raise Raced
         if found.status is not Status.CLOSED:
             raise ConversationNotClosed
-        last = await Closure.filter(conversation_id=found.id).order_by("-closed_at").first()
-        _require_reopenable(by, last)
+        holder = await found.last_holder()
+        found.require_reopenable(by, holder)
         other = await Conversation.open_one(found.contact_id, found.channel_id)
         if other is not None:
             raise ConversationAlreadyOpen(conversation_id=other)
         await open_again(transaction, found)
-        await _place(found, last.agent_id if last else None, by=by)
+        await _place(found, holder, by=by)
 
 
 async def open_again(transaction: Transaction, conversation: Conversation) -> None:
@@ -51,12 +52,6 @@ async def open_again(transaction: Transaction, conversation: Conversation) -> No
         await conversation.home_queue(),
     )
     await conversation.refresh_from_db()
-
-
-def _require_reopenable(by: Actor, last: Closure | None) -> None:
-    held = last is not None and last.agent_id == by.agent_id
-    if not by.may(Right.WORK_ALL) and not (held and by.agent_id):
-        raise Forbidden("reopen a conversation that somebody else held")
 
 
 async def _place(conversation: Conversation, holder: UUID | None, *, by: Actor) -> None:

@@ -11,7 +11,7 @@ from models.assignment import Hold, begin
 from models.base import Line
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
-from models.database import Row, Transaction, encode, tx
+from models.database import Raced, Row, Transaction, encode, tx
 from models.decision import Outcome, Rule
 from models.errors import ConversationNotWithBot
 from models.precedence import Facts, Owner, Place, Sticky
@@ -87,12 +87,14 @@ async def hand_off(
     """
     by.require(Right.RECEIVE_MESSAGES)
     async with tx() as transaction:
-        await Conversation.lock_contact(transaction, id, by=by)
+        contact_id = await Conversation.lock_contact(transaction, id, by=by)
         team = await Team.locked(team_id, by=by) if team_id else None
         # Whoever feeds messages in need not see what comes of them.
         conversation = await Conversation.locked(
             id, by=Actor.system(by.workspace_id), expected_version=expected_version
         )
+        if conversation.contact_id != contact_id:
+            raise Raced
         if conversation.status is not Status.BOT:
             raise ConversationNotWithBot(status=conversation.status)
         channel = await Channel.get(id=conversation.channel_id)

@@ -35,11 +35,13 @@ from resolvers.types import (
     Node,
     Owner,
     Queue,
+    Tag,
     Team,
     agent_of,
     column,
     queue_of,
     seconds_between,
+    tags_of,
     team_of,
 )
 
@@ -146,6 +148,10 @@ class Conversation(Node):
     @strawberry.field(description="The group or department it belongs to.")
     async def team(self, info: Info) -> Team | None:
         return await team_of(info, self.row["team_id"])
+
+    @strawberry.field(description="Its tags, by name; at most 20.")
+    async def tags(self, info: Info) -> list[Tag]:
+        return await tags_of(info, "conversation", self.row["id"])
 
     @strawberry.field(description="What was said last; notes do not count.")
     async def last_message(self, info: Info) -> Message | None:

@@ -9,6 +9,7 @@ from models.base import Line
 from models.conversation import Conversation as Record
 from models.conversation import Status
 from models.reopening import reopen
+from models.tag import tagged
 from models.transfer import transfer
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
@@ -64,6 +65,7 @@ class ConversationFilter:
     contact_id: strawberry.ID | None = strawberry.field(
         default=None, description="With this contact."
     )
+    tag_id: strawberry.ID | None = strawberry.field(default=None, description="With this tag.")
 
     def conditions(self) -> dict[str, object]:
         """The filter in the record's terms."""
@@ -116,6 +118,9 @@ class ConversationQuery:
             **(filter.conditions() if filter else {}),
             **{f"{order.field.value}__isnull": False},
         )
+        tag_id = decode_maybe("Tag", filter.tag_id) if filter else None
+        if tag_id is not None:
+            visible = tagged(visible, tag_id)
         keyset = Keyset(order.field.value, descending=order.direction is OrderDirection.DESC)
         return await listed(visible, Page(first, after, last, before), keyset)
 

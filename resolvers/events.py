@@ -1,5 +1,6 @@
 """Events as the API shows them: one type a kind, and the log itself as a list."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,7 +17,8 @@ from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
 from resolvers.ids import decode_maybe
 from resolvers.pagination import After, Before, Edge, First, Last, Page, PageInfo
-from resolvers.types import Agent, Message, Queue, Team, agent_of, queue_of, team_of
+from resolvers.settings import contact_of, tag_of
+from resolvers.types import Agent, Contact, Message, Queue, Tag, Team, agent_of, queue_of, team_of
 from resolvers.vocabulary import Delivery, Rule
 
 described(
@@ -148,6 +150,61 @@ ConversationLineSet = _event(
 BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
 BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
 ContactOwnerSet = _event("ContactOwnerSet", ConversationEvent, "Its contact got another owner.")
+
+
+@strawberry.interface(description="Tags were put on something, or taken from it.")
+class TagEvent(LoggedEvent):
+    @strawberry.field(description="The tags; empty when you may not read tags.")
+    async def tags(self, info: Info) -> list[Tag]:
+        found = await asyncio.gather(
+            *[tag_of(info, UUID(id)) for id in self.event.data.get("tags", ())]
+        )
+        return [tag for tag in found if tag is not None]
+
+
+@strawberry.type(description="A conversation was marked.")
+class ConversationTagged(ConversationEvent, TagEvent):
+    pass
+
+
+@strawberry.type(description="A conversation lost tags.")
+class ConversationUntagged(ConversationEvent, TagEvent):
+    pass
+
+
+@strawberry.interface(description="A fact about a contact.")
+class ContactEvent(LoggedEvent):
+    @strawberry.field(description="The contact as it is now; null when not visible to you.")
+    async def contact(self, info: Info) -> Contact | None:
+        id = self.event.contact_id
+        return await contact_of(info, id) if id else None
+
+
+@strawberry.type(description="A contact was marked.")
+class ContactTagged(ContactEvent, TagEvent):
+    pass
+
+
+@strawberry.type(description="A contact lost tags.")
+class ContactUntagged(ContactEvent, TagEvent):
+    pass
+
+
+@strawberry.interface(
+    description="Two contacts became one, or two again; of a conversation that moved, or of none."
+)
+class MergeEvent(ConversationEvent, ContactEvent):
+    @strawberry.field(description="The contact that lived on; null when not visible to you.")
+    async def survivor(self, info: Info) -> Contact | None:
+        return await contact_of(info, UUID(self.event.data["survivor"]))
+
+    @strawberry.field(description="The contact that was merged; null when not visible to you.")
+    async def merged_contact(self, info: Info) -> Contact | None:
+        return await contact_of(info, UUID(self.event.data["merged"]))
+
+
+ContactMerged = _event("ContactMerged", MergeEvent, "A contact was merged into another.")
+ContactSplit = _event("ContactSplit", MergeEvent, "A merged contact was split again.")
 MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
 MessageSent = _event("MessageSent", MessageEvent, "The customer was answered.")
 NoteAdded = _event("NoteAdded", MessageEvent, "A private note was added.")
@@ -207,6 +264,12 @@ TYPES: dict[Kind, Any] = {
     Kind.BOT_PAUSED: BotPaused,
     Kind.BOT_RESUMED: BotResumed,
     Kind.CONTACT_OWNER_SET: ContactOwnerSet,
+    Kind.CONVERSATION_TAGGED: ConversationTagged,
+    Kind.CONVERSATION_UNTAGGED: ConversationUntagged,
+    Kind.CONTACT_TAGGED: ContactTagged,
+    Kind.CONTACT_UNTAGGED: ContactUntagged,
+    Kind.CONTACT_MERGED: ContactMerged,
+    Kind.CONTACT_SPLIT: ContactSplit,
     Kind.MESSAGE_RECEIVED: MessageReceived,
     Kind.MESSAGE_SENT: MessageSent,
     Kind.NOTE_ADDED: NoteAdded,

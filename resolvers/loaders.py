@@ -68,9 +68,20 @@ _CHANNEL = """
     FROM channels WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CONTACT = """
-    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id
+    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id, merged_into_id
     FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
 """
+_TAG = """
+    SELECT id, name, created_at FROM tags WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_TAGS_OF = {
+    noun: f"""
+        SELECT x.{noun}_id AS key, t.id, t.name, t.created_at
+        FROM {noun}_tags x JOIN tags t ON t.id = x.tag_id
+        WHERE x.workspace_id = $1 AND x.{noun}_id = ANY($2) ORDER BY lower(t.name)
+    """  # noqa: S608 - constants
+    for noun in ("contact", "conversation")
+}
 _MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
@@ -151,6 +162,15 @@ class Loaders:
 
         return DataLoader(load, cache=False)
 
+    def _lists_by_key(self, statement: str) -> "DataLoader[UUID, list[Row]]":
+        async def load(keys: list[UUID]) -> list[list[Row]]:
+            found: defaultdict[UUID, list[Row]] = defaultdict(list)
+            for row in await fetch(statement, self._actor.workspace_id, list(set(keys))):
+                found[row["key"]].append(dict(row))
+            return [found[key] for key in keys]
+
+        return DataLoader(load, cache=False)
+
     @cached_property
     def conversations(self) -> "DataLoader[UUID, Row | None]":
         """Only those that the actor may see; the rest is None like the missing."""
@@ -178,6 +198,15 @@ class Loaders:
     @cached_property
     def contacts(self) -> "DataLoader[UUID, Row | None]":
         return self._by_key(_CONTACT)
+
+    @cached_property
+    def tags(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_TAG)
+
+    @cached_property
+    def tags_of(self) -> "Mapping[str, DataLoader[UUID, list[Row]]]":
+        """The tags of contacts and of conversations, by name."""
+        return {noun: self._lists_by_key(statement) for noun, statement in _TAGS_OF.items()}
 
     @cached_property
     def messages(self) -> "DataLoader[UUID, Row | None]":
@@ -236,7 +265,7 @@ class Loaders:
         """Whether the actor sees these contacts."""
 
         async def load(keys: list[UUID]) -> list[bool]:
-            visible = (await Contact.visible_to(self._actor)).filter(id__in=set(keys))
+            visible = (await Contact.visible_to(self._actor, merged=True)).filter(id__in=set(keys))
             seen = set(await visible.values_list("id", flat=True))
             return [key in seen for key in keys]
 

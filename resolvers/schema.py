@@ -18,6 +18,7 @@ from resolvers.explanations import ExplanationQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 from resolvers.members import MemberMutation
+from resolvers.merging import MergeMutation
 from resolvers.messages import MessageMutation
 from resolvers.opening import OpeningMutation
 from resolvers.owners import OwnerMutation
@@ -26,13 +27,14 @@ from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
 from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
+from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
 from resolvers.workspaces import WorkspaceMutation
 
 
 @strawberry.type(description="Reading.")
-class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery, ExplanationQuery):
+class Query(ConversationQuery, SettingsQuery, SessionQuery, TagQuery, EventQuery, ExplanationQuery):
     pass
 
 
@@ -53,6 +55,8 @@ class Mutation(
     OpeningMutation,
     BulkMutation,
     OwnerMutation,
+    TagMutation,
+    MergeMutation,
 ):
     pass
 

@@ -13,6 +13,7 @@ from models.channel import Channel as ChannelRecord
 from models.closure import ClosingReason as ClosingReasonRecord
 from models.contact import Contact as ContactRecord
 from models.errors import BadUserInput
+from models.tag import Tag as TagRecord
 from models.team import Team as TeamRecord
 from models.workspace import Workspace as WorkspaceRecord
 from resolvers.context import Info
@@ -41,6 +42,7 @@ from resolvers.types import (
     Message,
     Node,
     Queue,
+    Tag,
     Team,
     Workspace,
     agent_of,
@@ -288,6 +290,11 @@ async def _closing_reason(info: Info, id: UUID) -> ClosingReason | None:
     return ClosingReason.of(row)
 
 
+async def tag_of(info: Info, id: UUID) -> Tag | None:
+    seen = TagRecord.are_visible_to(info.context.by)
+    return Tag.of(await info.context.loaders.tags.load(id) if seen else None)
+
+
 def _part(noun: type[Node], table: str) -> Find:
     """What belongs to a conversation is seen by whoever sees that."""
 
@@ -309,6 +316,7 @@ _FINDERS: dict[str, Find] = {
     "Conversation": conversation_of,
     "Message": _part(Message, "messages"),
     "Queue": queue_of,
+    "Tag": tag_of,
     "Team": _team,
     "Workspace": _workspace,
 }

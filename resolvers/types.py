@@ -46,6 +46,7 @@ from resolvers.vocabulary import (
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
+    from resolvers.settings import ContactConnection
 
 Row = Mapping[str, Any]
 
@@ -267,6 +268,26 @@ class Owner:
         return await team_of(info, self.team_id)
 
 
+@strawberry.type(description="A word that contacts and conversations are marked with.")
+class Tag(Node):
+    name = column(str, "name", "The word, as it was first written; its case does not matter.")
+
+
+async def tags_of(info: Info, noun: str, id: UUID) -> list[Tag]:
+    """The tags of a contact or of a conversation, by name."""
+    return [Tag(row=row) for row in await info.context.loaders.tags_of[noun].load(id)]
+
+
+MERGED = Nested(
+    """
+    SELECT c.id, c.name, c.phone, c.email, c.created_at, c.owner_agent_id, c.owner_team_id,
+           c.merged_into_id
+    FROM contacts c WHERE c.workspace_id = $1 AND c.merged_into_id = p.id
+    """,
+    Keyset("created_at"),
+)
+
+
 @strawberry.type(description="A customer.")
 class Contact(Node):
     name = column(str, "name", "Name, or what the channel calls them.")
@@ -278,6 +299,35 @@ class Contact(Node):
     def owner(self) -> "Owner | None":
         agent_id, team_id = self.row["owner_agent_id"], self.row["owner_team_id"]
         return Owner(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
+
+    @strawberry.field(description="Its tags, by name; at most 20.")
+    async def tags(self, info: Info) -> list[Tag]:
+        return await tags_of(info, "contact", self.row["id"])
+
+    @strawberry.field(description="Whom it was merged into and lives on in; null unless it was.")
+    async def merged_into(self, info: Info) -> "Contact | None":
+        id = self.row["merged_into_id"]
+        return Contact.of(await info.context.loaders.contacts.load(id) if id else None)
+
+    @strawberry.field(description="The contacts merged into it, each of which can be split again.")
+    async def merged_contacts(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["ContactConnection", strawberry.lazy("resolvers.settings")]:
+        from resolvers.settings import ContactConnection, ContactEdge
+
+        return await info.context.loaders.nested(
+            MERGED,
+            self.row["id"],
+            Page(first, after, last, before),
+            node=lambda row: Contact(row=row),
+            connection=ContactConnection,
+            edge=ContactEdge,
+        )
 
 
 @strawberry.type(description="One thing that was said in a conversation, or a private note.")

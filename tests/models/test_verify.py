@@ -9,6 +9,7 @@ from models.base import Line
 from models.database import Transaction, tx
 from models.decision import Distribution
 from models.invariant import Invariant
+from models.merge import merge
 from models.verify import violations, violations_in
 from tests.conftest import Clock
 from tests.factories import (
@@ -149,6 +150,22 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE conversations SET skipped_agent_id = assignee_id, skipped_until = relevo_now()"
         " WHERE status = 'ASSIGNED'",
     ),
+    *[
+        (
+            invariant.MERGED_HAVE_NOTHING,
+            f"UPDATE {table} SET contact_id = o.id FROM contacts o"
+            " WHERE o.merged_into_id IS NOT NULL"
+            f" AND {table}.id = (SELECT id FROM {table} LIMIT 1)",
+        )
+        for table in ("conversations", "contact_identities")
+    ],
+    (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
+    (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),
+    (
+        invariant.MERGED_BY_A_MERGE,
+        "UPDATE contact_merges SET survivor_id = (SELECT id FROM contacts"
+        " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
+    ),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -190,6 +207,8 @@ async def office(workspace: Workspace) -> Workspace:
         await snooze.begin(conversation, by=by_system(workspace))
     await an_owned_one(workspace, with_bot=True)
     await an_owned_one(workspace, with_bot=False)
+    twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
+    await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     return workspace
 
 

@@ -16,6 +16,7 @@ from models import (
     Contact,
     Conversation,
     Message,
+    Tag,
     Team,
     Workspace,
     snooze,
@@ -23,10 +24,13 @@ from models import (
 from models.access import SCOPES, Actor, Role
 from models.base import Line
 from models.database import fetch
+from models.merge import merge
+from models.tag import tag_contact
 from models.token import SESSION_DAYS, Token, TokenKind
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
+    a_contact,
     a_conversation,
     a_team,
     a_workspace,
@@ -36,7 +40,16 @@ from tests.factories import (
     working,
 )
 
-ID_TYPES = ("Agent", "Channel", "ClosingReason", "Contact", "Conversation", "Queue", "Team")
+ID_TYPES = (
+    "Agent",
+    "Channel",
+    "ClosingReason",
+    "Contact",
+    "Conversation",
+    "Queue",
+    "Tag",
+    "Team",
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,8 @@ class Company:
     department: Team
     channel: Channel
     contact: Contact
+    twin: Contact
+    merged: Contact
     waiting: Conversation
     held: Conversation
     closed: Conversation
@@ -131,6 +146,7 @@ class Company:
     message: Message
     answer: Message
     reason: ClosingReason
+    tag: Tag
     token: Token
 
     def id(self, type_name: str) -> str:
@@ -143,6 +159,7 @@ class Company:
             "Conversation": self.waiting.id,
             "Message": self.message.id,
             "Queue": self.team.id,
+            "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
             "Workspace": self.workspace.id,
@@ -153,7 +170,8 @@ class Company:
 async def a_company() -> Company:
     """A manual team with a channel and one agent, who holds one conversation; others wait.
 
-    The department's bot has two more, and its only member, the operator, holds one.
+    The department's bot has two more, and its only member, the operator, holds one. Two contacts
+    have not written yet; one is merged into the contact.
     """
     workspace = await a_workspace()
     by = by_system(workspace)
@@ -169,6 +187,11 @@ async def a_company() -> Company:
     operator = await an_agent(workspace, role=Role.OPERATOR)
     department = await a_team(workspace, line=Line.SUPPORT, members=[operator])
     desk = await a_channel(workspace, team=department, bot=True)
+    contact = await Contact.get(id=waiting.contact_id)
+    await tag_contact(contact.id, ["VIP"], by=by)
+    twin = await a_contact(desk, sender="twin")
+    merged = await a_contact(desk, sender="merged")
+    await merge(survivor_id=contact.id, merged_id=merged.id, by=by)
     return Company(
         workspace=workspace,
         admin=await an_agent(workspace, role=Role.ADMIN),
@@ -177,7 +200,9 @@ async def a_company() -> Company:
         team=team,
         department=department,
         channel=channel,
-        contact=await Contact.get(id=waiting.contact_id),
+        contact=contact,
+        twin=twin,
+        merged=merged,
         waiting=waiting,
         held=held,
         closed=closed,
@@ -191,6 +216,7 @@ async def a_company() -> Company:
         message=await Message.get(conversation_id=waiting.id),
         answer=await _answer(await a_conversation(workspace, channel=desk, holder=operator)),
         reason=await ClosingReason.add(by=by, name="Solved"),
+        tag=await Tag.get(workspace_id=workspace.id),
         token=token,
     )
 

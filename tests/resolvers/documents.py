@@ -43,9 +43,12 @@ NAMED = {
     "conversationId": "Conversation",
     "conversationIds": "Conversation",
     "messageId": "Message",
+    "mergedId": "Contact",
     "onBehalfOf": "Agent",
     "parentId": "Team",
     "queueId": "Queue",
+    "survivorId": "Contact",
+    "tagId": "Tag",
     "teamId": "Team",
     "tokenId": "Token",
 }
@@ -53,6 +56,7 @@ NAMED = {
 
 # What takes several values.
 LISTS = ("agentIds", "conversationIds", "ids", "scopes")
+LISTS = ("agentIds", "ids", "scopes", "tags")
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,11 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "channelAssign": _ids("channelId"),
     "channelSetBot": _ids("channelId"),
     "contact": (("id",),),
+    "contactMerge": _ids("survivorId", "mergedId"),
     "contactSetOwner": _ids("contactId"),
+    "contactSplit": _ids("contactId"),
+    "contactTag": _ids("contactId"),
+    "contactUntag": _ids("contactId"),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
     "conversationChanged": (("conversationId",),),
@@ -181,6 +189,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "conversationWake": _ids("conversationId"),
     "conversationsAssign": _ids("conversationIds", "agentId"),
     "conversationsClose": _ids("conversationIds"),
+    "conversationTag": _ids("conversationId"),
+    "conversationUntag": _ids("conversationId"),
     "messageReceive": _ids("channelId"),
     "messageSend": _ids("conversationId"),
     "messageSetDelivery": _ids("messageId"),
@@ -201,6 +211,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
+    ("contactMerge", "mergedId"): "twin",
+    ("contactSplit", "contactId"): "merged",
     ("conversationHandOff", "conversationId"): "with_bot",
     # The contact does not have one open there.
     ("conversationOpen", "channelId"): "desk",
@@ -225,6 +237,10 @@ VALID: Mapping[str, dict[str, Any]] = {
     "closingReasonCreate": {"input": {"name": "Sold"}},
     "conversationOpen": {"input": {"externalId": "ada"}},
     "conversationSetLine": {"input": {"line": "SUPPORT"}},
+    "contactTag": {"input": {"tags": ["Regular"]}},
+    "contactUntag": {"input": {"tags": ["VIP"]}},
+    "conversationTag": {"input": {"tags": ["VIP"]}},
+    "conversationUntag": {"input": {"tags": ["VIP"]}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },

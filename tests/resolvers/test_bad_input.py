@@ -241,6 +241,9 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("channelCreate", ("input", "name"), 200),
     ("closingReasonCreate", ("input", "name"), 200),
     ("workspaceUpdate", ("input", "name"), 200),
+    ("contactTag", ("input", "tags"), 50),
+    ("conversationTag", ("input", "tags"), 50),
+    ("conversationUntag", ("input", "tags"), 50),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -290,6 +293,8 @@ async def test_a_text_fills_its_column_and_no_more(
         ("channelCreate", ("input", "name")),
         ("closingReasonCreate", ("input", "name")),
         ("workspaceUpdate", ("input", "name")),
+        ("contactTag", ("input", "tags")),
+        ("conversationUntag", ("input", "tags")),
     ],
 )
 async def test_what_must_say_something_is_not_blank(
@@ -320,7 +325,7 @@ async def test_a_message_has_64_kib_of_utf_8(
             assert answer.codes == codes, name
 
 
-async def test_a_closed_conversation_takes_no_command_but_a_note(
+async def test_a_closed_conversation_takes_no_command_but_notes_and_tags(
     company: Company, admin: Client
 ) -> None:
     found = {}
@@ -343,6 +348,8 @@ async def test_a_closed_conversation_takes_no_command_but_a_note(
         "conversationTransfer": ["CONVERSATION_CLOSED"],
         "conversationUnassign": ["CONVERSATION_NOT_ASSIGNED"],
         "conversationWake": ["CONVERSATION_NOT_SNOOZED"],
+        "conversationTag": [],
+        "conversationUntag": [],
         "messageSend": ["CONVERSATION_CLOSED"],
         "noteAdd": [],
     }
@@ -460,7 +467,7 @@ async def test_a_page_has_1_to_100_entries_from_one_end(company: Company, admin:
             answer = await admin.ask(operation.document, **page)
 
             assert answer.codes == ["BAD_USER_INPUT"], (operation.name, page)
-    assert len(PAGED) == 8
+    assert len(PAGED) == 9
 
 
 def packed(*parts: object) -> str:

@@ -29,12 +29,25 @@ TYPES: dict[str, GraphQLNamedType] = {
     if not name.startswith("__") and name not in specified_scalar_types
 }
 MUTATIONS: dict[str, GraphQLField] = GRAPHQL.mutation_type.fields
+TAG_EVENTS = [
+    f"{type}.tags"
+    for type in (
+        "TagEvent",
+        "ContactTagged",
+        "ContactUntagged",
+        "ConversationTagged",
+        "ConversationUntagged",
+    )
+]
 # Lists that are bounded by something else than a page, and by what.
 BOUNDED_LISTS = {
     "Query.nodes": "as many as the ids that were sent",
     "Viewer.scopes": "the scopes there are",
     "BusinessHours.weekly": "50 intervals",
     "BusinessHours.holidays": "400 days",
+    "Contact.tags": "20 on one contact",
+    "Conversation.tags": "20 on one conversation",
+    **dict.fromkeys(TAG_EVENTS, "the names that one command takes"),
     "Decision.candidates": "recorded as it was; never read row by row",
     "Decision.passedOver": "the rules of the precedence",
     "RoutingPreview.passedOver": "the rules of the precedence",

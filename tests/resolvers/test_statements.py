@@ -8,8 +8,17 @@ import pytest
 from asyncpg.connection import Connection
 
 from models.decision import Distribution
+from models.tag import tag_conversation
 from resolvers.ids import encode
-from tests.factories import a_channel, a_conversation, a_team, an_agent, as_agent, working
+from tests.factories import (
+    a_channel,
+    a_contact,
+    a_conversation,
+    a_team,
+    an_agent,
+    as_agent,
+    working,
+)
 from tests.resolvers.client import Company, a_company, integration_of, session_of
 from tests.resolvers.conftest import As
 
@@ -122,9 +131,10 @@ LISTS: dict[str, str] = {
     "queues": "id waitingCount team { name } conversations(first: 3) { totalCount nodes {"
     " id position assignee { name } contact { name } } }",
     "agents": "id name load isConnected availability",
-    "contacts": "id name",
+    "contacts": "id name tags { name } mergedInto { id } mergedContacts(first: 2) { nodes { id } }",
     "closingReasons": "id name",
-    "conversations": "id contact { name } messages(last: 2) { totalCount nodes { text } }",
+    "conversations": "id contact { name tags { name } } tags { name }"
+    " messages(last: 2) { totalCount nodes { text } }",
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
     " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
     " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",
@@ -240,6 +250,32 @@ async def test_closing_has_a_budget(company: Company, calling: As, statements: S
         closed = await agent.do("conversationClose", closing, CONVERSATION)
 
     assert closed.codes == []
+
+
+async def test_merging_costs_the_same_however_much_moves(
+    company: Company, calling: As, statements: Statements
+) -> None:
+    operator = calling(await session_of(company.operator))
+    channel = await a_channel(company.workspace)
+    costs = []
+    for number in (1, 8):
+        twin = await a_contact(channel, sender=f"twin-{number}")
+        for count in range(number):
+            by = as_agent(company.operator)
+            conversation = await a_conversation(
+                company.workspace, channel=channel, sender=f"twin-{number}"
+            )
+            async with working(conversation.id, by=by) as open_one:
+                await tag_conversation(open_one, [f"Tag {count}"], by=by)
+                await open_one.close(by=by)
+        merging = {"survivorId": company.id("Contact"), "mergedId": encode("Contact", twin.id)}
+        splitting = {"contactId": merging["mergedId"]}
+
+        merged = await counted(statements, operator.do("contactMerge", merging, "contact { id }"))
+        split = await counted(statements, operator.do("contactSplit", splitting))
+        costs.append((merged, split))
+
+    assert costs[0] == costs[1]
 
 
 async def test_a_refusal_costs_no_more_than_finding_out(

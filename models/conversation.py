@@ -17,7 +17,7 @@ from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from models import event, message, placement
-from models.access import Actor, ActorKind, Right, Role
+from models.access import HOLDERS, Actor, ActorKind, Right, Role
 from models.agent import Agent
 from models.base import NOW, Line, Record, reference, require_length
 from models.channel import Channel, require_line
@@ -303,7 +303,7 @@ class Conversation(Record):
         await self.open_again(transaction)
         reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
         holder = last.agent_id if last else None
-        if holder and await Agent.exists(id=holder, is_active=True):
+        if holder and await Agent.exists(id=holder, is_active=True, role__in=HOLDERS):
             await Agent.locked(holder, by=Actor.system(self.workspace_id))
             await placement.hold(self, holder, reopened, by=by)
         else:
@@ -404,7 +404,12 @@ class Conversation(Record):
     async def _queue(self) -> UUID:
         """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
         if self.team_id is not None:
-            return self.team_id
+            # Held where the deletion of a team does not wait for us: of what is closed.
+            team = await Team.fetch_one(
+                "id = $1 AND is_active", self.team_id, hold=not self.is_open
+            )
+            if team is not None:
+                return team.id
         channel = await Channel.get(id=self.channel_id)
         target_id = channel.target(self.line).team_id
         if target_id is not None and await Team.exists(id=target_id, is_active=True):

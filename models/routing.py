@@ -5,14 +5,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from models import distribution, event, placement, precedence, queue
-from models.access import Actor, Right
+from models.access import HOLDERS, Actor, Right
 from models.agent import Agent
 from models.assignment import Hold, begin
 from models.base import Line
 from models.channel import Channel, require_line
 from models.closure import Cause
 from models.conversation import Conversation, Status
-from models.database import Row, Transaction, encode, tx
+from models.database import Raced, Row, Transaction, encode, tx
 from models.decision import Outcome, Rule
 from models.errors import ConversationNotWithBot
 from models.precedence import Facts, Owner, Place, Sticky
@@ -132,7 +132,13 @@ async def read_facts(
     """What the precedence asks for, as it is now."""
     target = channel.target(line)
     row = await transaction.fetchrow(
-        _FACTS, contact_id, channel.workspace_id, line.value, target.team_id, target.agent_id
+        _FACTS,
+        contact_id,
+        channel.workspace_id,
+        line.value,
+        target.team_id,
+        target.agent_id,
+        HOLDERS,
     )
     assert row is not None  # noqa: S101 - the caller has locked the contact
     return Facts(
@@ -171,7 +177,8 @@ _FACTS = f"""
     LEFT JOIN agents target ON target.id = $5
     LEFT JOIN LATERAL (
         SELECT s.agent_id AS sticky_id, s.closed_at, s.cause, s.reason_id, s.is_sticky,
-               v.id AS last_id, v.channel_id AS last_channel_id, a.is_active AS sticky_is_active,
+               v.id AS last_id, v.channel_id AS last_channel_id,
+               a.is_active AND a.role = ANY($6) AS sticky_is_active,
                a.availability = 'ONLINE'
                    AND {_LIVE_LEASE.format(agent="a.id")} AS sticky_is_present,
                coalesce(t.reassignment_window_hours, w.reassignment_window_hours) AS window_hours
@@ -219,7 +226,7 @@ async def _reopened(
     conversation = await Conversation.fetch_one("id = $1", chosen.reopens, lock=True)
     assert conversation is not None  # noqa: S101 - conversations are never deleted
     assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
-    await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
+    await _lock_holder(transaction, chosen.agent_id)
     await conversation.open_again(transaction)
     move = placement.Move(
         Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
@@ -307,7 +314,7 @@ async def _give(
 ) -> None:
     """An owner, a sticky agent or a channel's own agent has it directly, whatever its load."""
     assert chosen.agent_id is not None  # noqa: S101 - the caller asked
-    await transaction.execute("SELECT FROM agents WHERE id = $1 FOR NO KEY UPDATE", chosen.agent_id)
+    await _lock_holder(transaction, chosen.agent_id)
     hold = Hold(
         workspace_id=conversation.workspace_id,
         conversation_id=conversation.id,
@@ -332,3 +339,12 @@ async def _give(
         rule=hold.rule,
         assignment=hold.id,
     )
+
+
+async def _lock_holder(transaction: Transaction, agent_id: UUID) -> None:
+    """Raise Raced when the agent's account was deactivated since the facts were read."""
+    is_active = await transaction.fetchval(
+        "SELECT is_active FROM agents WHERE id = $1 FOR NO KEY UPDATE", agent_id
+    )
+    if not is_active:
+        raise Raced

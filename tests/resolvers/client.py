@@ -118,6 +118,9 @@ class Company:
     escalated: Conversation
     message: Message
     reason: ClosingReason
+    unused: ClosingReason
+    spare: Team
+    leaver: Agent
     token: Token
 
     def id(self, type_name: str) -> str:
@@ -173,6 +176,9 @@ async def a_company() -> Company:
         escalated=await a_conversation(workspace, channel=desk, holder=operator),
         message=await Message.get(conversation_id=waiting.id),
         reason=await ClosingReason.add(by=by, name="Solved"),
+        unused=await ClosingReason.add(by=by, name="Never given"),
+        spare=await a_team(workspace),
+        leaver=await an_agent(workspace, connected=False),
         token=token,
     )
 

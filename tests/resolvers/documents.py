@@ -45,12 +45,13 @@ NAMED = {
     "parentId": "Team",
     "queueId": "Queue",
     "teamId": "Team",
+    "transfersTo": "Team",
     "tokenId": "Token",
 }
 
 
 # What takes several values.
-LISTS = ("agentIds", "ids", "scopes")
+LISTS = ("agentIds", "ids", "scopes", "transfersTo")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Operation:
         if place[-1] in ("id", "ids"):
             returned = get_named_type(self.field.type).name
             return "Conversation" if returned == "Node" else returned
+        if place[-1] == "replacementId":
+            return "Team" if self.name.startswith("team") else "Agent"
         return NAMED[place[-1]]
 
     def __str__(self) -> str:
@@ -156,10 +159,16 @@ def _ids(*names: str) -> tuple[Path, ...]:
 
 
 REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
+    "agentDeactivate": _ids("agentId"),
+    "agentInvite": _ids("agentId"),
+    "agentReactivate": _ids("agentId"),
     "agentSetAvailability": _ids("agentId"),
     "agentUpdate": _ids("agentId"),
     "channelAssign": _ids("channelId"),
     "channelSetBot": _ids("channelId"),
+    "channelUpdate": _ids("channelId"),
+    "closingReasonDelete": _ids("closingReasonId"),
+    "closingReasonUpdate": _ids("closingReasonId"),
     "contact": (("id",),),
     "contactSetOwner": _ids("contactId"),
     "conversation": (("id",),),
@@ -182,6 +191,7 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
     "team": (("id",),),
+    "teamDelete": _ids("teamId"),
     "teamMemberAdd": _ids("teamId", "agentId"),
     "teamMemberRemove": _ids("teamId", "agentId"),
     "teamMembersReorder": _ids("teamId", "agentIds"),
@@ -190,6 +200,10 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
+    ("agentDeactivate", "agentId"): "leaver",
+    ("agentInvite", "agentId"): "operator",
+    ("closingReasonDelete", "closingReasonId"): "unused",
+    ("teamDelete", "teamId"): "spare",
     ("conversationHandOff", "conversationId"): "with_bot",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
@@ -204,12 +218,15 @@ VALID: Mapping[str, dict[str, Any]] = {
     "channelAssign": {"input": {"line": "SALES"}},
     "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
     "channelSetBot": {"input": {"isOn": True}},
+    "channelUpdate": {"input": {"name": "Front desk"}},
     "closingReasonCreate": {"input": {"name": "Sold"}},
+    "closingReasonUpdate": {"input": {"name": "Gone"}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
     "messageSend": {"input": {"text": "Hello."}},
     "noteAdd": {"input": {"text": "Hm."}},
+    "passwordReset": {"input": {"invitation": "rlv_none", "password": "long enough"}},
     "presenceBeat": {"input": {"device": "browser"}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},

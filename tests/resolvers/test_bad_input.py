@@ -100,6 +100,10 @@ def either(request: pytest.FixtureRequest, admin: Client, script: Client) -> Cli
     return admin if request.param == "admin" else script
 
 
+# What asks for no token, and the answer to a secret that is none.
+STRANGERS = {"passwordReset": ["INVITATION_INVALID"], "signIn": ["INVALID_CREDENTIALS"]}
+
+
 async def test_every_operation_runs_with_what_is_called_valid(
     company: Company, admin: Client, script: Client
 ) -> None:
@@ -113,7 +117,7 @@ async def test_every_operation_runs_with_what_is_called_valid(
                 del refused[operation.name]
                 break
 
-    assert refused == {"signIn": ["INVALID_CREDENTIALS"]}
+    assert refused == STRANGERS
 
 
 async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
@@ -397,7 +401,7 @@ async def test_an_inactive_agents_session_is_refused(company: Company, calling: 
     assert answer.codes == ["UNAUTHENTICATED"]
 
 
-async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> None:
+async def test_a_stranger_may_only_sign_in_or_choose_a_password(company: Company, calling: As) -> None:
     stranger = calling(None)
     found = {}
     before = await contents()
@@ -406,7 +410,7 @@ async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> Non
             answer = await stranger.ask(operation.document, **valid(operation, company))
             found[operation.name] = answer.codes
 
-    assert found.pop("signIn") == ["INVALID_CREDENTIALS"]
+    assert {name: found.pop(name) for name in STRANGERS} == STRANGERS
     assert set(map(tuple, found.values())) == {("UNAUTHENTICATED",)}
     assert await contents() == before
 

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from models import event, queue, succession, team_tree
+from models import decision, event, queue, succession, team_tree
 from models.access import Actor, Right
 from models.channel import Channel
-from models.database import Transaction, tx
+from models.database import Transaction, encode, tx
 from models.decision import Rule
 from models.errors import InUse, NotFound, TargetInactive, TargetNotAllowed, TeamHasChannel
 from models.succession import Uses
@@ -114,9 +114,13 @@ async def _move_on(
     )
     succession.record_requeued(event.Kind.CONVERSATION_QUEUED, moved, Rule.TEAM_DELETED, by=by)
     await transaction.execute(
-        "UPDATE conversations SET team_id = $2, version = version + 1"
-        " WHERE id = ANY($1) AND status <> 'QUEUED'",
+        """
+        UPDATE conversations SET team_id = $2, version = version + 1,
+               decision = CASE status WHEN 'BOT' THEN $3::text::jsonb ELSE decision END
+        WHERE id = ANY($1) AND status <> 'QUEUED'
+        """,
         ids,
         replacement_id,
+        encode(decision.with_bot()),
     )
     queue.follow(transaction, teams={row["queue_id"] for row in moved})

@@ -401,7 +401,9 @@ async def test_an_inactive_agents_session_is_refused(company: Company, calling: 
     assert answer.codes == ["UNAUTHENTICATED"]
 
 
-async def test_a_stranger_may_only_sign_in_or_choose_a_password(company: Company, calling: As) -> None:
+async def test_a_stranger_may_only_sign_in_or_choose_a_password(
+    company: Company, calling: As
+) -> None:
     stranger = calling(None)
     found = {}
     before = await contents()

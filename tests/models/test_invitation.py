@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.clock import Clock
 
 from models import Agent, Channel, ClosingReason, Workspace
 from models.access import Role
@@ -22,6 +21,7 @@ from models.errors import (
 )
 from models.invitation import INVITATION_DAYS, invite, reset_password
 from models.token import Token, actor_of, sign_in
+from tests.conftest import Clock
 from tests.factories import (
     a_channel,
     a_conversation,

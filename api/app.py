@@ -16,7 +16,7 @@ from api.jobs import Jobs
 from api.rehearsal import rehearse
 from api.requests import bearer_token
 from api.revocation import TokenWatch
-from models import database, queue
+from models import database, queue, team
 from models.errors import Unauthenticated
 from models.settings import Settings
 from models.stream import Reader
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> Starlette:
         reader.start()
         jobs = Jobs(settings.redis_url or "")
         queue.hand_over_to(jobs.drain)
+        team.reserve_groups(reserved=settings.groups_reserved)
         await rehearse(settings.database_pool_max)
         _spare_the_collector()
         try:

@@ -178,6 +178,19 @@ def token(
 
 
 @app.command()
+def group(
+    workspace: Annotated[str, typer.Argument(help="Name of the workspace")],
+    name: Annotated[str, typer.Argument(help="Name of the new group")],
+    *,
+    parent: Annotated[str | None, typer.Option(help="Name of the group above")] = None,
+) -> None:
+    """Create a sales group, also where RELEVO_GROUPS_RESERVED keeps that from administrators."""
+    from models.team import add_group_by_name
+
+    typer.echo(_in_database(lambda: add_group_by_name(workspace, name=name, parent=parent)))
+
+
+@app.command()
 def demo() -> None:
     """Create the demo workspace, or show the sign-ins of the one that exists."""
     from api.demo import ensure

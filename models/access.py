@@ -117,6 +117,8 @@ SCOPES = tuple(_SCOPES)
 
 # The roles that conversations are given to.
 HOLDERS = [role.value for role, rights in _RIGHTS.items() if Right.HOLD_CONVERSATIONS in rights]
+# The same of an agent `a` in SQL.
+IS_HOLDER = f"a.role IN ({', '.join(repr(role) for role in HOLDERS)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from models import decision
-from models.access import HOLDERS
+from models.access import IS_HOLDER
 from models.database import Row, Transaction
 from models.decision import Availability, Candidate, Distribution, Facts, Rule
 
 # Own members keep their positions; those of a group below follow, by the number it got for ever.
 # So no edit elsewhere moves anybody, and a pointer into this order stays where it is.
 POSITIONS_PER_TEAM = 1_000_000
-_HOLDERS = ", ".join(f"'{role}'" for role in HOLDERS)
 # Of the teams in `$1`: team_id, agent_id, position.
 _OF_MEMBERS = """
     SELECT m.team_id, m.agent_id, m.position::bigint AS position FROM memberships m
@@ -40,7 +39,7 @@ _OF_DESCENDANTS = f"""
 _OF_TODOS = f"""
     SELECT t.id, a.id, row_number() OVER (PARTITION BY t.id ORDER BY a.created_at, a.id)
     FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
-    WHERE t.id = ANY($1) AND t.is_todos AND a.role IN ({_HOLDERS})
+    WHERE t.id = ANY($1) AND t.is_todos AND {IS_HOLDER}
       AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
 """  # noqa: S608 - constants
 OF_TEAMS = f"{_OF_DESCENDANTS} UNION ALL {_OF_TODOS}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from tortoise import fields
@@ -121,7 +122,7 @@ class Channel(Record):
         by.require(Right.CONFIGURE)
         group_id = target.team_id if line is Line.SALES else None
         async with tx() as transaction:
-            await self._lock_with_holder(transaction, group_id, by=by)
+            await self._lock_with_holder(transaction, group_id, target, by=by)
             if target != Target():
                 await self._require_assignable(line, target)
             if group_id is not None:
@@ -141,9 +142,9 @@ class Channel(Record):
             )
 
     async def _lock_with_holder(
-        self, transaction: Transaction, group_id: UUID | None, *, by: Actor
+        self, transaction: Transaction, group_id: UUID | None, target: Target, *, by: Actor
     ) -> None:
-        """Lock this channel and the one that holds the group, by id, then the group, and reload.
+        """Lock this channel and the one that holds the group, by id, then the target, and reload.
 
         Raises NotFound; Raced when the group went to a third channel meanwhile.
         """
@@ -153,10 +154,15 @@ class Channel(Record):
         for id in ids:
             if await own.select_for_update(no_key=True).get_or_none(id=id) is None:
                 raise NotFound("channel", path="input.channelId")
-        if group_id is not None:
-            await transaction.execute("SELECT FROM teams WHERE id = $1 FOR NO KEY UPDATE", group_id)
-            if await own.filter(sales_team_id=group_id).exclude(id__in=ids).exists():
-                raise Raced
+        # It cannot go while it becomes a target.
+        for table, id_ in (("teams", target.team_id), ("agents", target.agent_id)):
+            await transaction.execute(
+                f"SELECT FROM {table} WHERE id = $1 FOR NO KEY UPDATE",
+                id_,
+            )
+        others = own.filter(sales_team_id=group_id).exclude(id__in=ids)
+        if group_id is not None and await others.exists():
+            raise Raced
         await self.refresh_from_db()
 
     @classmethod
@@ -168,15 +174,37 @@ class Channel(Record):
         return found
 
     @classmethod
+    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
+        """Change name, status or default line; the targets stay, whatever the status.
+
+        Raises LineNotSupported when the channel's kind lacks the line, and NotFound.
+        """
+        by.require(Right.CONFIGURE)
+        require_name(changes.get("name", "unchanged"))
+        async with tx():
+            channel = await cls.locked(id, by=by)
+            changed = {name: to for name, to in changes.items() if to != getattr(channel, name)}
+            require_line(channel.kind, changed.get("default_line", channel.default_line))
+            if not changed:
+                return
+            await channel.update_from_dict(changed).save(update_fields=list(changed))
+            changed.pop("name", None)
+            event.record(event.Kind.CHANNEL_UPDATED, by=by, channel_id=id, **changed)
+
+    @classmethod
+    async def locked(cls, id: UUID, *, by: Actor) -> "Channel":
+        """A channel, locked for the rest of the transaction; raises NotFound."""
+        found = await cls.fetch_one("id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True)
+        if found is None:
+            raise NotFound("channel", path="input.channelId")
+        return found
+
+    @classmethod
     async def set_bot(cls, id: UUID, *, by: Actor, is_on: bool) -> None:
         """Let the bot answer first, or not, in conversations opened from now on."""
         by.require(Right.CONFIGURE)
         async with tx():
-            channel = await cls.fetch_one(
-                "id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True
-            )
-            if channel is None:
-                raise NotFound("channel", path="input.channelId")
+            channel = await cls.locked(id, by=by)
             if channel.bot_is_on is is_on:
                 return
             channel.bot_is_on = is_on

@@ -1,6 +1,7 @@
 """The end of a conversation: by whom or what, with which closing reason."""
 
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from tortoise import fields
@@ -11,7 +12,7 @@ from models import event
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, NOW, Record, reference, require_name
 from models.database import tx
-from models.errors import ClosingReasonInactive, NameTaken, NotFound
+from models.errors import ClosingReasonInactive, InUse, NameTaken, NotFound
 
 SUMMARY_LENGTH_MAX = 10_000
 
@@ -47,6 +48,44 @@ class ClosingReason(Record):
         return reason
 
     @classmethod
+    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
+        """Rename a reason, or stop or go on offering it; raises NotFound, NameTaken."""
+        by.require(Right.CONFIGURE)
+        require_name(changes.get("name", "unchanged"))
+        async with tx():
+            reason = await cls._locked(id, by=by)
+            changed = {name: to for name, to in changes.items() if to != getattr(reason, name)}
+            if not changed:
+                return
+            try:
+                await reason.update_from_dict(changed).save(update_fields=list(changed))
+            except IntegrityError as error:
+                raise NameTaken from error
+            changed.pop("name", None)
+            event.record(event.Kind.CLOSING_REASON_UPDATED, by=by, reason=id, **changed)
+
+    @classmethod
+    async def remove(cls, id: UUID, *, by: Actor) -> None:
+        """Take away a reason that no closing ever gave; raises InUse, NotFound."""
+        by.require(Right.CONFIGURE)
+        async with tx():
+            # In full: whoever closes with it at this moment has counted, or finds it gone.
+            reason = await cls._locked(id, by=by, to_delete=True)
+            used = await Closure.filter(reason_id=id).count()
+            if used:
+                raise InUse("closing reason", remedy="set isActive to false", closures=([], used))
+            await reason.delete()
+            event.record(event.Kind.CLOSING_REASON_DELETED, by=by, reason=id)
+
+    @classmethod
+    async def _locked(cls, id: UUID, *, by: Actor, to_delete: bool = False) -> "ClosingReason":
+        own = cls.filter(workspace_id=by.workspace_id).select_for_update(no_key=not to_delete)
+        found = await own.get_or_none(id=id)
+        if found is None:
+            raise NotFound("closing reason", path="input.closingReasonId")
+        return found
+
+    @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["ClosingReason"]:
         """Whoever may close may read the reasons."""
         return cls.filter(workspace_id=actor.workspace_id)
@@ -54,7 +93,9 @@ class ClosingReason(Record):
     @classmethod
     async def usable(cls, id: UUID, *, by: Actor) -> "ClosingReason":
         """The reason, if it may be used; raises NotFound, ClosingReasonInactive."""
-        reason = await cls.visible_to(by).get_or_none(id=id)
+        reason = await cls.fetch_one(
+            "id = $1 AND workspace_id = $2", id, by.workspace_id, hold=True
+        )
         if reason is None:
             raise NotFound("closing reason", path="input.closingReasonId")
         if not reason.is_active:

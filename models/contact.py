@@ -9,10 +9,10 @@ from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
 from models import event
-from models.access import Actor, Right
+from models.access import HOLDERS, Actor, Right
 from models.base import NAME_LENGTH_MAX, Record, reference, require_length, require_name
-from models.database import Raced, Row, Transaction, fetchval, tx
-from models.errors import BadUserInput, ContactMerged, NotFound, TargetInactive
+from models.database import Raced, Row, Transaction, fetchrow, tx
+from models.errors import BadUserInput, ContactMerged, NotFound, RoleCannotHold, TargetInactive
 from models.team import Team
 
 EXTERNAL_ID_LENGTH_MAX = 200
@@ -74,7 +74,7 @@ async def set_owner(
     """Make an active agent or an active team the owner of a contact, or nobody.
 
     It moves no conversation; those that are open are told. Raises NotFound, ContactMerged,
-    TargetInactive, BadUserInput, Forbidden.
+    TargetInactive, RoleCannotHold, BadUserInput, Forbidden.
     """
     by.require(Right.SET_OWNERS)
     if agent_id is not None and team_id is not None:
@@ -108,15 +108,18 @@ async def _require_owner(agent_id: UUID | None, team_id: UUID | None, *, by: Act
     table, owner = ("agents", agent_id) if agent_id else ("teams", team_id)
     if owner is None:
         return
-    is_active = await fetchval(
-        f"SELECT is_active FROM {table} WHERE id = $1 AND workspace_id = $2",  # noqa: S608 - above
+    # Locked: it cannot go while it becomes an owner.
+    found = await fetchrow(
+        f"SELECT * FROM {table} WHERE id = $1 AND workspace_id = $2 FOR NO KEY UPDATE",  # noqa: S608 - above
         owner,
         by.workspace_id,
     )
-    if is_active is None:
+    if found is None:
         raise NotFound(table.removesuffix("s"), path="input.owner")
-    if not is_active:
+    if not found["is_active"]:
         raise TargetInactive
+    if agent_id is not None and found["role"] not in HOLDERS:
+        raise RoleCannotHold(role=found["role"])
 
 
 async def tell_open_conversations(

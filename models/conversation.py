@@ -323,7 +323,12 @@ class Conversation(Record):
     async def home_queue(self) -> UUID:
         """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
         if self.team_id is not None:
-            return self.team_id
+            # Held where the deletion of a team does not wait for us: of what is closed.
+            team = await Team.fetch_one(
+                "id = $1 AND is_active", self.team_id, hold=not self.is_open
+            )
+            if team is not None:
+                return team.id
         channel = await Channel.get(id=self.channel_id)
         return await channel.queue_of(self.line)
 

@@ -287,6 +287,11 @@ def by_hand(
     }
 
 
+def with_bot() -> dict[str, Any]:
+    """The stored form of leaving a conversation to the bot."""
+    return {"rule": Rule.BOT, "outcome": Outcome.WITH_BOT, "candidates": []}
+
+
 def recall(stored: dict[str, Any]) -> Facts:
     """The facts of a stored decision, to decide again."""
     skipped = stored.get("skipped_agent_id")

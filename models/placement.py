@@ -138,7 +138,7 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
             WHERE id = $1
             """,
             conversation.id,
-            encode({"rule": Rule.BOT, "outcome": Outcome.WITH_BOT, "candidates": []}),
+            encode(decision.with_bot()),
             team_id,
         )
         conversation.record(event.Kind.BOT_RESUMED, by=by, to_agent_id=None, to_team_id=team_id)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from models import event, placement
-from models.access import Actor
+from models.access import HOLDERS, Actor
 from models.agent import Agent
 from models.conversation import Conversation, Status
 from models.database import Raced, Transaction, tx
@@ -56,7 +56,7 @@ async def open_again(transaction: Transaction, conversation: Conversation) -> No
 
 async def _place(conversation: Conversation, holder: UUID | None, *, by: Actor) -> None:
     reopened = placement.Move(Rule.REOPENED, event.Kind.CONVERSATION_REOPENED, entering=True)
-    if holder and await Agent.exists(id=holder, is_active=True):
+    if holder and await Agent.exists(id=holder, is_active=True, role__in=HOLDERS):
         await Agent.locked(holder, by=Actor.system(conversation.workspace_id))
         await placement.hold(conversation, holder, reopened, by=by)
     else:

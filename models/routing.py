@@ -133,7 +133,12 @@ async def read_facts(
     """What the precedence asks for, as it is now; of a stranger when there is no contact."""
     target = channel.target(line)
     row = await transaction.fetchrow(
-        _FACTS, contact_id, channel.workspace_id, line.value, target.team_id, target.agent_id
+        _FACTS,
+        contact_id,
+        channel.workspace_id,
+        line.value,
+        target.team_id,
+        target.agent_id,
     )
     assert row is not None  # noqa: S101 - a workspace is founded with its Todos
     return Facts(
@@ -207,7 +212,7 @@ async def _reopened(
     conversation = await Conversation.fetch_one("id = $1", chosen.reopens, lock=True)
     assert conversation is not None  # noqa: S101 - conversations are never deleted
     assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
-    await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
+    await _lock_holder(transaction, chosen.agent_id)
     await reopening.open_again(transaction, conversation)
     move = placement.Move(
         Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
@@ -295,7 +300,7 @@ async def _give(
 ) -> None:
     """An owner, a sticky agent or a channel's own agent has it directly, whatever its load."""
     assert chosen.agent_id is not None  # noqa: S101 - the caller asked
-    await transaction.execute("SELECT FROM agents WHERE id = $1 FOR NO KEY UPDATE", chosen.agent_id)
+    await _lock_holder(transaction, chosen.agent_id)
     hold = Hold(
         workspace_id=conversation.workspace_id,
         conversation_id=conversation.id,
@@ -320,3 +325,12 @@ async def _give(
         rule=hold.rule,
         assignment=hold.id,
     )
+
+
+async def _lock_holder(transaction: Transaction, agent_id: UUID) -> None:
+    """Raise Raced when the agent's account was deactivated since the facts were read."""
+    is_active = await transaction.fetchval(
+        "SELECT is_active FROM agents WHERE id = $1 FOR NO KEY UPDATE", agent_id
+    )
+    if not is_active:
+        raise Raced

@@ -22,4 +22,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     allowed_origins: tuple[str, ...] = ()
     database_pool_max: int = Field(default=10, ge=2, le=200)
+    groups_reserved: bool = Field(
+        default=False, description="Whether only `relevo group` creates sales groups"
+    )
     log_level: str = "INFO"

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from models.access import IS_HOLDER
 from models.closure import Cause
 from models.precedence import Sticky
 
 # Of a closure `s`, its team `t`, its workspace `w` and its agent `a`.
-COLUMNS = """s.agent_id AS sticky_id, s.closed_at, s.cause, s.reason_id, s.is_sticky,
-    a.is_active AS sticky_is_active,
+COLUMNS = f"""s.agent_id AS sticky_id, s.closed_at, s.cause, s.reason_id, s.is_sticky,
+    a.is_active AND {IS_HOLDER} AS sticky_is_active,
     coalesce(t.reassignment_window_hours, w.reassignment_window_hours) AS window_hours"""
 JOINS = "LEFT JOIN agents a ON a.id = s.agent_id LEFT JOIN teams t ON t.id = s.team_id"
 

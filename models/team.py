@@ -242,6 +242,25 @@ def _require_group_creator(by: Actor) -> None:
         raise Forbidden("create sales groups: here only whoever runs the installation does")
 
 
+async def add_group_by_name(workspace: str, *, name: str, parent: str | None = None) -> UUID:
+    """A sales group, created by the operator of the installation; raises NotFound and what
+    creating a group does.
+    """
+    workspace_id = await fetchval(
+        "SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1", workspace
+    )
+    if workspace_id is None:
+        raise NotFound(f"workspace as {workspace!r}")
+    above = None
+    if parent is not None:
+        groups = Team.filter(workspace_id=workspace_id, line=Line.SALES, is_active=True)
+        above = await groups.filter(name=parent, is_todos=False).order_by("created_at").first()
+        if above is None:
+            raise NotFound(f"group as {parent!r}")
+    by = Actor.system(workspace_id)
+    return (await Team.add(by=by, line=Line.SALES, name=name, parent=above)).id
+
+
 async def drawing_from(team_ids: list[UUID]) -> list[UUID]:
     """The teams that these teams' members are candidates of: themselves, and the groups above
     that include those below.

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -14,7 +15,7 @@ from models import event
 from models.access import SCOPES, Actor, ActorKind, Right, Role
 from models.agent import EMAIL_LENGTH_MAX, Agent
 from models.base import NAME_LENGTH_MAX, Record, reference, require_name
-from models.database import Row, fetchrow, fetchval, tx
+from models.database import Row, Transaction, fetchrow, fetchval, tx
 from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
 
 SESSION_DAYS = 14
@@ -82,6 +83,18 @@ class Token(Record):
         )
 
     @classmethod
+    async def invite(cls, agent_id: UUID, *, by: Actor, lifetime: timedelta) -> tuple["Token", str]:
+        """A token that only chooses a password, and its secret."""
+        return await cls._issue(
+            by=by,
+            kind=TokenKind.INVITATION,
+            name="Invitation",
+            scopes=[],
+            lifetime=lifetime,
+            agent_id=agent_id,
+        )
+
+    @classmethod
     async def _issue(
         cls,
         *,
@@ -101,7 +114,7 @@ class Token(Record):
                 agent_id=agent_id,
                 name=name,
                 scopes=scopes,
-                digest=_digest(secret),
+                digest=digest(secret),
                 expires_at=None if lifetime is None else now + lifetime,
             )
             event.record(
@@ -151,13 +164,34 @@ async def sign_in(email: str, password: str) -> tuple[Agent, str, datetime | Non
     fits = await asyncio.to_thread(known.accepts_password, password)
     if agent is None or not fits or not agent.is_active:
         raise InvalidCredentials
-    token, secret = await Token.open_session(agent)
+    async with tx():
+        # A password that was set, or an account that ended, meanwhile ends this session too.
+        now = await Agent.fetch_one("id = $1", agent.id, lock=True)
+        if now is None or not now.is_active or now.password_hash != agent.password_hash:
+            raise InvalidCredentials
+        token, secret = await Token.open_session(agent)
     return agent, secret, token.expires_at
+
+
+async def revoke_all_of(
+    transaction: Transaction, agent_id: UUID, *, by: Actor, kinds: Sequence[TokenKind] = ()
+) -> None:
+    """End every session and invitation of an agent whom the caller has locked, or those kinds."""
+    revoked = await transaction.fetch(
+        """
+        UPDATE tokens SET revoked_at = relevo_now()
+        WHERE agent_id = $1 AND revoked_at IS NULL AND kind = ANY($2) RETURNING id
+        """,
+        agent_id,
+        [kind.value for kind in kinds or TokenKind],
+    )
+    for row in revoked:
+        event.record(event.Kind.TOKEN_REVOKED, by=by, to_agent_id=agent_id, token=row["id"])
 
 
 async def actor_of(secret: str) -> tuple[Actor, datetime | None]:
     """Who a bearer token stands for, and until when; raises Unauthenticated."""
-    row = await fetchrow(f"{_LIVE} AND t.digest = $1", _digest(secret))
+    row = await fetchrow(f"{_LIVE} AND t.digest = $1", digest(secret))
     if row is None:
         raise Unauthenticated
     return _actor(row), row["expires_at"]
@@ -175,7 +209,7 @@ _LIVE = """
     SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role
     FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id
     WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > relevo_now())
-      AND (t.agent_id IS NULL OR a.is_active)
+      AND (t.agent_id IS NULL OR a.is_active) AND t.kind <> 'INVITATION'
 """
 
 
@@ -210,6 +244,6 @@ async def issue_by_name(
     return secret
 
 
-def _digest(secret: str) -> bytes:
+def digest(secret: str) -> bytes:
     # A fast hash is enough: the secret has 256 random bits.
     return hashlib.sha256(secret.encode()).digest()

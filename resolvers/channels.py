@@ -9,7 +9,7 @@ from resolvers.bot import ChannelSetBotPayload
 from resolvers.commands import Answer, mutation
 from resolvers.context import Info
 from resolvers.ids import decode, decode_maybe
-from resolvers.inputs import CommandInput
+from resolvers.inputs import CommandInput, given
 
 
 @strawberry.input(description="A newly connected account.")
@@ -21,6 +21,18 @@ class ChannelCreateInput(CommandInput):
     )
     default_line: Line = strawberry.field(
         default=Line.SALES, description="The line of conversations when nobody says."
+    )
+
+
+@strawberry.input(description="Changes of a channel; its kind is fixed, its targets stay.")
+class ChannelUpdateInput(CommandInput):
+    channel_id: strawberry.ID = strawberry.field(description="Which channel.")
+    name: str | None = strawberry.field(default=None, description="A new name.")
+    status: ChannelStatus | None = strawberry.field(
+        default=None, description="Whether it is connected."
+    )
+    default_line: Line | None = strawberry.field(
+        default=None, description="The line of conversations when nobody says, from now on."
     )
 
 
@@ -37,6 +49,11 @@ class ChannelAssignInput(CommandInput):
 
 @strawberry.type(description="What creating a channel came to.")
 class ChannelCreatePayload(ChannelSetBotPayload):
+    pass
+
+
+@strawberry.type(description="What changing a channel came to.")
+class ChannelUpdatePayload(ChannelSetBotPayload):
     pass
 
 
@@ -57,6 +74,13 @@ class ChannelMutation:
             status=input.status,
         )
         return {"channel": channel.id}
+
+    @mutation(ChannelUpdatePayload, "Change a channel; disconnecting keeps its targets.")
+    async def channel_update(self, info: Info, input: ChannelUpdateInput) -> Answer:
+        channel_id = decode("Channel", input.channel_id)
+        changes = given(name=input.name, status=input.status, default_line=input.default_line)
+        await ChannelRecord.change(channel_id, by=info.context.by, **changes)
+        return {"channel": channel_id}
 
     @mutation(ChannelAssignPayload, "Send a channel's conversations of a line to a target.")
     async def channel_assign(self, info: Info, input: ChannelAssignInput) -> Answer:

@@ -14,6 +14,7 @@ from tortoise.expressions import RawSQL
 
 from models import stickiness
 from models.access import Actor
+from models.channel_holding import Held, of_groups
 from models.contact import Contact
 from models.database import fetch
 from models.team import Team
@@ -56,12 +57,13 @@ AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a
 _AGENT = f"""
     SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
 """  # noqa: S608 - constants
-_TEAM = """
-    SELECT id, line, name, is_todos, is_active, parent_id, priority, distribution, online_only,
-           max_open, idle_period_days, reassignment_window_hours, unassign_on_close,
-           business_hours
-    FROM teams WHERE workspace_id = $1 AND id = ANY($2)
-"""
+TEAM_COLUMNS = """t.id, t.line, t.name, t.is_todos, t.is_active, t.parent_id, t.priority,
+    t.distribution, t.online_only, t.max_open, t.idle_period_days, t.reassignment_window_hours,
+    t.unassign_on_close, t.include_descendants, t.answer_timeout_minutes, t.ageing_minutes,
+    t.business_hours"""
+_TEAM = f"""
+    SELECT {TEAM_COLUMNS} FROM teams t WHERE t.workspace_id = $1 AND t.id = ANY($2)
+"""  # noqa: S608 - constants
 _CHANNEL = """
     SELECT id, kind, name, status, default_line, sales_team_id, sales_agent_id, support_team_id,
            bot_is_on
@@ -244,6 +246,16 @@ class Loaders:
     def waiting(self) -> "DataLoader[UUID, Row | None]":
         """How many wait and since when, by team."""
         return self._by_key(_WAITING)
+
+    @cached_property
+    def held_channels(self) -> "DataLoader[UUID, Held | None]":
+        """The channel that a group sends through, by team."""
+
+        async def load(keys: list[UUID]) -> list[Held | None]:
+            found = await of_groups(set(keys), workspace_id=self._actor.workspace_id)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
 
     @cached_property
     def parts(self) -> "Mapping[str, DataLoader[UUID, Row | None]]":

@@ -5,6 +5,7 @@ from datetime import datetime
 import strawberry
 
 from models.access import Actor, ActorKind
+from models.invitation import reset_password
 from models.token import Token, sign_in
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
@@ -18,6 +19,12 @@ from resolvers.types import Agent, agent_of
 class SignInInput(CommandInput):
     email: str = strawberry.field(description="Address.")
     password: str = strawberry.field(description="Password.")
+
+
+@strawberry.input(description="Choose a password with an invitation.")
+class PasswordResetInput(CommandInput):
+    invitation: str = strawberry.field(description="What `agentInvite` answered.")
+    password: str = strawberry.field(description="8 to 1,024 characters.")
 
 
 @strawberry.input(description="Ends the session that asks.")
@@ -37,8 +44,25 @@ class TokenRevokeInput(CommandInput):
     token_id: strawberry.ID = strawberry.field(description="Which token.")
 
 
+@strawberry.type(description="What a stranger's command came to.")
+class StrangerPayload(Payload):
+    @strawberry.field(description="Who it is; null when refused.")
+    async def agent(self) -> Agent | None:
+        if "agent" not in self.answer:
+            return None
+        # A stranger's context has no loaders; the agent reads its own record.
+        actor = Actor(ActorKind.AGENT, self.answer["workspace"], self.answer["agent"])
+        row = await Loaders(actor).agents.load(self.answer["agent"])
+        return Agent.of(row)
+
+
+@strawberry.type(description="What choosing a password came to; sign in with it.")
+class PasswordResetPayload(StrangerPayload):
+    pass
+
+
 @strawberry.type(description="What signing in came to.")
-class SignInPayload(Payload):
+class SignInPayload(StrangerPayload):
     @strawberry.field(description="Send it as `Authorization: Bearer ...`; shown this once.")
     def token(self) -> str | None:
         token: str | None = self.answer.get("secret")
@@ -48,15 +72,6 @@ class SignInPayload(Payload):
     def expires_at(self) -> datetime | None:
         at: datetime | None = self.answer.get("expires_at")
         return at
-
-    @strawberry.field(description="Who signed in.")
-    async def agent(self) -> Agent | None:
-        if "agent" not in self.answer:
-            return None
-        # A stranger's context has no loaders; the agent who signed in reads its own record.
-        actor = Actor(ActorKind.AGENT, self.answer["workspace"], self.answer["agent"])
-        row = await Loaders(actor).agents.load(self.answer["agent"])
-        return Agent.of(row)
 
 
 @strawberry.type(description="What signing out came to.")
@@ -112,6 +127,11 @@ class SessionMutation:
             "secret": secret,
             "expires_at": expires_at,
         }
+
+    @mutation(PasswordResetPayload, "Choose a password; all sessions of the agent end.", once=False)
+    async def password_reset(self, input: PasswordResetInput) -> Answer:
+        agent = await reset_password(input.invitation, input.password)
+        return {"agent": agent.id, "workspace": agent.workspace_id}
 
     @mutation(SignOutPayload, "End the session that asks, and its sockets.")
     async def sign_out(self, info: Info, input: SignOutInput) -> Answer:  # noqa: ARG002 - one shape

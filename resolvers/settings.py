@@ -44,6 +44,8 @@ from resolvers.types import (
     Queue,
     Tag,
     Team,
+    TeamConnection,
+    TeamEdge,
     Workspace,
     agent_of,
     queue_of,
@@ -63,16 +65,6 @@ class ChannelEdge(Edge[Channel]):
 
 @strawberry.type(description="A page of channels.")
 class ChannelConnection(Connection[Channel]):
-    pass
-
-
-@strawberry.type(description="A team of a page.")
-class TeamEdge(Edge[Team]):
-    pass
-
-
-@strawberry.type(description="A page of teams.")
-class TeamConnection(Connection[Team]):
     pass
 
 
@@ -154,11 +146,11 @@ async def _channels(by: Actor) -> Any:
 
 
 async def _teams(by: Actor) -> Any:
-    return TeamRecord.visible_to(by)
+    return TeamRecord.visible_to(by).filter(is_active=True)
 
 
 async def _queues(by: Actor) -> Any:
-    return TeamRecord.filter(id__in=await TeamRecord.queues_visible_to(by))
+    return TeamRecord.filter(id__in=await TeamRecord.queues_visible_to(by), is_active=True)
 
 
 async def _agents(by: Actor) -> Any:

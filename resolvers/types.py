@@ -12,7 +12,7 @@ import strawberry
 from resolvers.context import Info
 from resolvers.hours import BusinessHours
 from resolvers.ids import encode
-from resolvers.loaders import AGENT_COLUMNS
+from resolvers.loaders import AGENT_COLUMNS, TEAM_COLUMNS
 from resolvers.pagination import (
     After,
     Before,
@@ -149,6 +149,19 @@ class AgentConnection(Connection[Agent]):
     pass
 
 
+def _teams(join: str) -> Nested:
+    """Active teams of a workspace below a record, in the order of their creation."""
+    return Nested(
+        f"""
+        SELECT {TEAM_COLUMNS}, t.created_at FROM teams t {join}
+          AND t.workspace_id = $1 AND t.is_active
+        """,  # noqa: S608 - constants
+        Keyset("created_at"),
+    )
+
+
+CHILDREN = _teams("WHERE t.parent_id = p.id")
+TRANSFER_TARGETS = _teams("JOIN transfer_targets o ON o.to_team_id = t.id WHERE o.team_id = p.id")
 MEMBERS = Nested(
     f"""
     SELECT {AGENT_COLUMNS}, m.position FROM memberships m JOIN agents a ON a.id = m.agent_id
@@ -173,10 +186,67 @@ class Team(Node):
     )
     unassign_on_close = column(bool, "unassign_on_close", "Whether a closing lets its agent go.")
     business_hours = hours("When it gives conversations out; null for the workspace's.")
+    include_descendants = column(
+        bool, "include_descendants", "Whether the members of the groups below get from it too."
+    )
+    answer_timeout_minutes = column(
+        int | None, "answer_timeout_minutes", "After how long unanswered ones are taken back."
+    )
+    ageing_minutes = column(
+        int | None, "ageing_minutes", "After how long a waiting one gains a step of priority."
+    )
+    idle_period = column(
+        IdlePeriod | None,
+        "idle_period_days",
+        "When quiet conversations close; null for the workspace's.",
+    )
 
     @strawberry.field(description="The group above.")
     async def parent(self, info: Info) -> "Team | None":
         return await team_of(info, self.row["parent_id"])
+
+    @strawberry.field(description="The groups directly below it.")
+    async def children(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> "TeamConnection":
+        return await self._below(info, CHILDREN, Page(first, after, last, before))
+
+    @strawberry.field(description="The only departments that it hands over to; empty for all.")
+    async def transfers_to(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> "TeamConnection":
+        return await self._below(info, TRANSFER_TARGETS, Page(first, after, last, before))
+
+    async def _below(self, info: Info, what: Nested, page: Page) -> "TeamConnection":
+        return await info.context.loaders.nested(
+            what,
+            self.row["id"],
+            page,
+            node=lambda row: Team(row=row),
+            connection=TeamConnection,
+            edge=TeamEdge,
+        )
+
+    @strawberry.field(description="What a group sends through: its own or the nearest above's.")
+    async def channel(self, info: Info) -> "Channel | None":
+        held = await info.context.loaders.held_channels.load(self.row["id"])
+        row = await info.context.loaders.channels.load(held.channel_id) if held else None
+        return Channel.of(row)
+
+    @strawberry.field(description="Whether a group above holds the channel it sends through.")
+    async def inherits_channel(self, info: Info) -> bool:
+        held = await info.context.loaders.held_channels.load(self.row["id"])
+        return held is not None and held.is_inherited
 
     @strawberry.field(description="Members in their order; empty for a Todos means every agent.")
     async def members(
@@ -199,6 +269,16 @@ class Team(Node):
     @strawberry.field(description="Its queue; null where you may not see it.")
     async def queue(self, info: Info) -> "Queue | None":
         return await queue_of(info, self.row["id"])
+
+
+@strawberry.type(description="A team of a page.")
+class TeamEdge(Edge[Team]):
+    pass
+
+
+@strawberry.type(description="A page of teams.")
+class TeamConnection(Connection[Team]):
+    pass
 
 
 @strawberry.type(description="The ordered waiting conversations of one team.")

@@ -147,6 +147,9 @@ class Company:
     answer: Message
     reason: ClosingReason
     tag: Tag
+    unused: ClosingReason
+    spare: Team
+    leaver: Agent
     token: Token
 
     def id(self, type_name: str) -> str:
@@ -217,6 +220,9 @@ async def a_company() -> Company:
         answer=await _answer(await a_conversation(workspace, channel=desk, holder=operator)),
         reason=await ClosingReason.add(by=by, name="Solved"),
         tag=await Tag.get(workspace_id=workspace.id),
+        unused=await ClosingReason.add(by=by, name="Never given"),
+        spare=await a_team(workspace),
+        leaver=await an_agent(workspace, connected=False),
         token=token,
     )
 

@@ -50,6 +50,7 @@ NAMED = {
     "survivorId": "Contact",
     "tagId": "Tag",
     "teamId": "Team",
+    "transfersTo": "Team",
     "tokenId": "Token",
 }
 
@@ -57,6 +58,7 @@ NAMED = {
 # What takes several values.
 LISTS = ("agentIds", "conversationIds", "ids", "scopes")
 LISTS = ("agentIds", "ids", "scopes", "tags")
+LISTS = ("agentIds", "ids", "scopes", "transfersTo")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Operation:
         if place[-1] in ("id", "ids"):
             returned = get_named_type(self.field.type).name
             return "Conversation" if returned == "Node" else returned
+        if place[-1] == "replacementId":
+            return "Team" if self.name.startswith("team") else "Agent"
         return NAMED[place[-1]]
 
     def __str__(self) -> str:
@@ -162,10 +166,16 @@ def _ids(*names: str) -> tuple[Path, ...]:
 
 
 REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
+    "agentDeactivate": _ids("agentId"),
+    "agentInvite": _ids("agentId"),
+    "agentReactivate": _ids("agentId"),
     "agentSetAvailability": _ids("agentId"),
     "agentUpdate": _ids("agentId"),
     "channelAssign": _ids("channelId"),
     "channelSetBot": _ids("channelId"),
+    "channelUpdate": _ids("channelId"),
+    "closingReasonDelete": _ids("closingReasonId"),
+    "closingReasonUpdate": _ids("closingReasonId"),
     "contact": (("id",),),
     "contactMerge": _ids("survivorId", "mergedId"),
     "contactSetOwner": _ids("contactId"),
@@ -203,6 +213,7 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
     "team": (("id",),),
+    "teamDelete": _ids("teamId"),
     "teamMemberAdd": _ids("teamId", "agentId"),
     "teamMemberRemove": _ids("teamId", "agentId"),
     "teamMembersReorder": _ids("teamId", "agentIds"),
@@ -213,6 +224,10 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 INSTEAD: Mapping[tuple[str, str], str] = {
     ("contactMerge", "mergedId"): "twin",
     ("contactSplit", "contactId"): "merged",
+    ("agentDeactivate", "agentId"): "leaver",
+    ("agentInvite", "agentId"): "operator",
+    ("closingReasonDelete", "closingReasonId"): "unused",
+    ("teamDelete", "teamId"): "spare",
     ("conversationHandOff", "conversationId"): "with_bot",
     # The contact does not have one open there.
     ("conversationOpen", "channelId"): "desk",
@@ -234,6 +249,7 @@ VALID: Mapping[str, dict[str, Any]] = {
     "channelAssign": {"input": {"line": "SALES"}},
     "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
     "channelSetBot": {"input": {"isOn": True}},
+    "channelUpdate": {"input": {"name": "Front desk"}},
     "closingReasonCreate": {"input": {"name": "Sold"}},
     "conversationOpen": {"input": {"externalId": "ada"}},
     "conversationSetLine": {"input": {"line": "SUPPORT"}},
@@ -241,12 +257,14 @@ VALID: Mapping[str, dict[str, Any]] = {
     "contactUntag": {"input": {"tags": ["VIP"]}},
     "conversationTag": {"input": {"tags": ["VIP"]}},
     "conversationUntag": {"input": {"tags": ["VIP"]}},
+    "closingReasonUpdate": {"input": {"name": "Gone"}},
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
     "messageSend": {"input": {"text": "Hello."}},
     "messageSetDelivery": {"input": {"delivery": "SENT"}},
     "noteAdd": {"input": {"text": "Hm."}},
+    "passwordReset": {"input": {"invitation": "rlv_none", "password": "long enough"}},
     "presenceBeat": {"input": {"device": "browser"}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},

@@ -100,6 +100,10 @@ def either(request: pytest.FixtureRequest, admin: Client, script: Client) -> Cli
     return admin if request.param == "admin" else script
 
 
+# What asks for no token, and the answer to a secret that is none.
+STRANGERS = {"passwordReset": ["INVITATION_INVALID"], "signIn": ["INVALID_CREDENTIALS"]}
+
+
 async def test_every_operation_runs_with_what_is_called_valid(
     company: Company, admin: Client, script: Client
 ) -> None:
@@ -113,7 +117,7 @@ async def test_every_operation_runs_with_what_is_called_valid(
                 del refused[operation.name]
                 break
 
-    assert refused == {"signIn": ["INVALID_CREDENTIALS"]}
+    assert refused == STRANGERS
 
 
 async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
@@ -164,8 +168,9 @@ ODD = ["", " ", "\t\n", "\u200b", "\ufeff", "'; DROP TABLE events; --", "%s{}\\"
 async def test_no_text_is_too_long_or_too_odd_for_an_answer(
     company: Company, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a comparison costs is tried elsewhere, and 42 of them would be most of this test.
+    # What a hash costs is tried elsewhere, and as many of them would be most of this test.
     monkeypatch.setattr(Agent, "accepts_password", lambda *_: False)
+    monkeypatch.setattr("argon2.PasswordHasher.hash", lambda *_: "none")
 
     async for what, answer in trying(admin, company, "String", [*LONG, *ODD]):
         assert "INTERNAL_SERVER_ERROR" not in answer.codes, what
@@ -434,7 +439,9 @@ async def test_an_inactive_agents_session_is_refused(company: Company, calling: 
     assert answer.codes == ["UNAUTHENTICATED"]
 
 
-async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> None:
+async def test_a_stranger_may_only_sign_in_or_choose_a_password(
+    company: Company, calling: As
+) -> None:
     stranger = calling(None)
     found = {}
     before = await contents()
@@ -443,7 +450,7 @@ async def test_a_stranger_may_only_sign_in(company: Company, calling: As) -> Non
             answer = await stranger.ask(operation.document, **valid(operation, company))
             found[operation.name] = answer.codes
 
-    assert found.pop("signIn") == ["INVALID_CREDENTIALS"]
+    assert {name: found.pop(name) for name in STRANGERS} == STRANGERS
     assert set(map(tuple, found.values())) == {("UNAUTHENTICATED",)}
     assert await contents() == before
 

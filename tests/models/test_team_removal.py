@@ -1,0 +1,237 @@
+"""Deleting a team: what used it, what waited in it and what was below it goes on."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
+from models.base import Line
+from models.channel import Target
+from models.conversation import Status
+from models.database import fetch, retrying
+from models.decision import Distribution
+from models.errors import (
+    InUse,
+    NotFound,
+    TargetInactive,
+    TargetNotAllowed,
+    TeamHasChannel,
+    TeamInactive,
+)
+from models.team_removal import delete
+from tests.factories import (
+    a_channel,
+    a_contact,
+    a_conversation,
+    a_message,
+    a_team,
+    a_workspace,
+    an_agent,
+    by_system,
+    working,
+)
+
+
+async def remove(team: Team, replacement: Team | None = None) -> None:
+    by = by_system(await Workspace.get(id=team.workspace_id))
+    replacement_id = replacement.id if replacement else None
+    await retrying(lambda: delete(team.id, by=by, replacement_id=replacement_id))
+
+
+async def handed_to(team: Team, channel: Channel) -> Conversation:
+    """A conversation that waits in a team's queue, though its channel goes elsewhere."""
+    workspace = await Workspace.get(id=team.workspace_id)
+    conversation = await a_conversation(workspace, channel=channel)
+    await Conversation.transfer(conversation.id, by=by_system(workspace), to_team=team.id)
+    return await Conversation.get(id=conversation.id)
+
+
+async def moves(team: Team) -> list[tuple[UUID, UUID, UUID]]:
+    rows = await fetch(
+        """
+        SELECT conversation_id, from_queue_id, to_queue_id FROM events
+        WHERE kind = 'CONVERSATION_QUEUED' AND data ->> 'rule' = 'TEAM_DELETED'
+          AND from_queue_id = $1
+        """,
+        team.id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_a_team_in_use_stays_and_says_what_uses_it(workspace: Workspace) -> None:
+    team = await a_team(workspace)
+    channel = await a_channel(workspace, team=team)
+    owned = [
+        await a_contact(channel, sender=f"ada-{number}", owner_team=team) for number in range(22)
+    ]
+
+    with pytest.raises(InUse) as refused:
+        await remove(team)
+
+    facts = refused.value.facts
+    assert (facts["channelId"], facts["channelCount"]) == ([channel.id], 1)
+    assert facts["contactId"] == sorted(contact.id for contact in owned)[:20]
+    assert facts["contactCount"] == 22
+    assert (await Team.get(id=team.id)).is_active
+
+
+async def test_a_replacement_takes_over_channels_contacts_and_conversations(
+    workspace: Workspace,
+) -> None:
+    agent = await an_agent(workspace)
+    team, other = await a_team(workspace), await a_team(workspace)
+    channel = await a_channel(workspace, team=team)
+    contact = await a_contact(channel, owner_team=team)
+    waiting = await a_conversation(workspace, channel=channel)
+    held = await a_conversation(workspace, channel=channel, holder=agent)
+    await Channel.set_bot(channel.id, by=by_system(workspace), is_on=True)
+    with_bot = await a_conversation(workspace, channel=channel)
+
+    await remove(team, other)
+
+    moved = await Conversation.get(id=waiting.id)
+    assert (moved.status, moved.team_id) == (Status.QUEUED, other.id)
+    assert moved.queued_at == waiting.queued_at
+    kept = await Conversation.get(id=held.id)
+    assert (kept.assignee_id, kept.team_id) == (agent.id, other.id)
+    assert (await Conversation.get(id=with_bot.id)).team_id == other.id
+    assert (await Channel.get(id=channel.id)).sales_team_id == other.id
+    assert (await Contact.get(id=contact.id)).owner_team_id == other.id
+    assert await moves(team) == [(waiting.id, team.id, other.id)]
+
+
+async def test_what_waits_for_an_owner_still_does(workspace: Workspace) -> None:
+    team, other = await a_team(workspace), await a_team(workspace)
+    channel = await a_channel(workspace, team=team)
+    owner = await an_agent(workspace, connected=False)
+    await a_contact(channel, owner_agent=owner)
+    received = await a_message(channel, sender="ada")
+
+    await remove(team, other)
+
+    moved = await Conversation.get(id=received.conversation_id)
+    assert (moved.team_id, moved.reserved_for_id) == (other.id, owner.id)
+
+
+async def test_without_a_replacement_they_go_where_their_channel_says(
+    workspace: Workspace,
+) -> None:
+    team, other = await a_team(workspace), await a_team(workspace)
+    to_other = await handed_to(team, await a_channel(workspace, team=other))
+    to_todos = await handed_to(team, await a_channel(workspace))
+    to_agent = await handed_to(team, await a_channel(workspace, agent=await an_agent(workspace)))
+
+    await remove(team)
+
+    todos = (await Team.todos(workspace.id, Line.SALES)).id
+    found = [(await Conversation.get(id=one.id)).team_id for one in (to_other, to_todos, to_agent)]
+    assert found == [other.id, todos, todos]
+
+
+async def test_what_moves_into_an_automatic_queue_is_given_out(workspace: Workspace) -> None:
+    agent = await an_agent(workspace)
+    team = await a_team(workspace)
+    other = await a_team(workspace, distribution=Distribution.ROUND_ROBIN, members=[agent])
+    waiting = await a_conversation(workspace, team=team)
+
+    await remove(team, other)
+
+    assert (await Conversation.get(id=waiting.id)).assignee_id == agent.id
+
+
+async def test_the_groups_below_move_up_and_nothing_else_stays(workspace: Workspace) -> None:
+    upper = await a_team(workspace)
+    team = await a_team(workspace, parent=upper, members=[await an_agent(workspace)])
+    lower = await a_team(workspace, parent=team)
+    department, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(2)]
+    by = by_system(workspace)
+    await Team.change(desk.id, by=by, transfers_to=[department.id])
+
+    await remove(team)
+    await remove(department)
+    again = await Team.add(by=by, line=Line.SALES, name=team.name)
+
+    assert (await Team.get(id=lower.id)).parent_id == upper.id
+    assert not await Membership.exists(team_id=team.id)
+    assert await fetch("SELECT * FROM transfer_targets") == []
+    assert again.id != team.id
+    with pytest.raises(TeamInactive):
+        await remove(team)
+
+
+async def test_a_replacement_is_another_active_team_of_the_line(workspace: Workspace) -> None:
+    team, gone = await a_team(workspace), await a_team(workspace)
+    await Team.filter(id=gone.id).update(is_active=False)
+    todos = await Team.todos(workspace.id, Line.SALES)
+
+    for replacement, refusal in (
+        (team, TargetNotAllowed),
+        (todos, TargetNotAllowed),
+        (await a_team(workspace, line=Line.SUPPORT), TargetNotAllowed),
+        (gone, TargetInactive),
+        (await a_team(await a_workspace("Other")), NotFound),
+    ):
+        with pytest.raises(refusal):
+            await remove(team, replacement)
+    with pytest.raises(TargetNotAllowed):
+        await remove(todos)
+
+
+async def test_a_replacement_holds_no_second_channel(workspace: Workspace) -> None:
+    team, other = await a_team(workspace), await a_team(workspace)
+    await a_channel(workspace, team=team)
+    held = await a_channel(workspace, team=other)
+
+    with pytest.raises(TeamHasChannel) as refused:
+        await remove(team, other)
+
+    assert refused.value.facts["channelId"] == held.id
+
+
+async def test_a_team_that_goes_becomes_no_target_at_the_same_time(workspace: Workspace) -> None:
+    by = by_system(workspace)
+    for line in (*Line, *Line):
+        team, channel = await a_team(workspace, line=line), await a_channel(workspace)
+
+        async def assign(line: Line, team: Team, channel: Channel) -> None:
+            await retrying(lambda: channel.assign(line, Target(team_id=team.id), by=by))
+
+        found = await asyncio.gather(
+            remove(team), assign(line, team, channel), return_exceptions=True
+        )
+
+        assert [type(one) for one in found] in (
+            [InUse, type(None)],
+            [type(None), TargetInactive],
+        )
+
+
+async def test_nothing_comes_into_a_queue_that_goes(workspace: Workspace) -> None:
+    team, other = await a_team(workspace), await a_team(workspace)
+    channel = await a_channel(workspace, team=team)
+
+    await asyncio.gather(
+        remove(team, other), *(a_conversation(workspace, channel=channel) for _ in range(6))
+    )
+
+    assert await Conversation.filter(team_id=other.id).count() == 6
+
+
+async def test_what_comes_back_after_its_team_has_gone_waits_elsewhere(
+    workspace: Workspace,
+) -> None:
+    by, agent = by_system(workspace), await an_agent(workspace)
+    team = await a_team(workspace)
+    held = await handed_to(team, await a_channel(workspace))
+    async with working(held.id, by=by) as conversation:
+        await conversation.assign(agent.id, by=by)
+    async with working(held.id, by=by) as conversation:
+        await conversation.close(by=by)
+    await Agent.filter(id=agent.id).update(is_active=False)
+
+    await remove(team)
+    await Conversation.reopen(held.id, by=by)
+
+    todos = await Team.todos(workspace.id, Line.SALES)
+    assert (await Conversation.get(id=held.id)).team_id == todos.id

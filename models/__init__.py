@@ -4,10 +4,13 @@ from models.agent import Agent
 from models.assignment import Assignment
 from models.channel import Channel
 from models.closure import ClosingReason, Closure
-from models.contact import Contact, ContactIdentity
+from models.contact import Contact
+from models.contact_field import ContactField
 from models.conversation import Conversation
+from models.identity import ContactIdentity
 from models.membership import Membership
 from models.message import Message
+from models.segment import Segment
 from models.team import Team
 from models.token import Token
 from models.workspace import Workspace
@@ -19,10 +22,12 @@ __all__ = [
     "ClosingReason",
     "Closure",
     "Contact",
+    "ContactField",
     "ContactIdentity",
     "Conversation",
     "Membership",
     "Message",
+    "Segment",
     "Team",
     "Token",
     "Workspace",

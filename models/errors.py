@@ -23,6 +23,7 @@
         ├── AgentAtCapacity  TeamDistributesAutomatically  TargetUnavailable
         │   AlreadyAssigned  TransferNotAllowed  ChannelNotHeld
         ├── ContactUnknownToChannel  ContactNotMerged  ContactMerged  FieldValueInvalid
+        │   IdentityTaken
         └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
@@ -406,8 +407,20 @@ class ContactMerged(RuleViolation):
 class FieldValueInvalid(RuleViolation):
     """A value must be of its field's type, and one of its choices."""
 
-    def __init__(self, *, name: str, kind: str) -> None:
-        super().__init__(f"{name} takes a {kind}.", path="input.fields", field=name, kind=kind)
+    def __init__(self, *, name: str, kind: str, path: str = "input.fields") -> None:
+        super().__init__(f"{name} takes a {kind}.", path=path, field=name, kind=kind)
+
+
+class IdentityTaken(RuleViolation):
+    """A channel knows another contact by this identity."""
+
+    def __init__(self, *, contact_id: UUID | None, channel_id: UUID) -> None:
+        super().__init__(
+            "This identity belongs to another contact.",
+            path="input.identities",
+            contactId=contact_id,
+            channelId=channel_id,
+        )
 
 
 class ClosingReasonRequired(RuleViolation):

@@ -1,6 +1,17 @@
 """Parts that inputs share."""
 
+from typing import Any
+
 import strawberry
+
+
+def given(**changes: Any) -> dict[str, Any]:
+    """The changes that the caller asked for: what is left out stays, null is a value."""
+    return {
+        name: change.value if isinstance(change, strawberry.Some) else change
+        for name, change in changes.items()
+        if change is not None
+    }
 
 
 @strawberry.input(description="What every command may carry.")

@@ -4,7 +4,7 @@ import strawberry
 
 from models import inbound
 from models.base import Line
-from models.contact import Sender
+from models.identity import Sender
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of

@@ -8,6 +8,8 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 
 from resolvers.bot import BotMutation
+from resolvers.contact_fields import ContactFieldMutation, ContactFieldQuery
+from resolvers.contacts import ContactMutation, ContactQuery
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
@@ -15,6 +17,7 @@ from resolvers.masking import MaskedSchema
 from resolvers.messages import MessageMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
+from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
 from resolvers.streams import Subscription
@@ -23,7 +26,15 @@ from resolvers.types import Workspace
 
 
 @strawberry.type(description="Reading.")
-class Query(ConversationQuery, SettingsQuery, SessionQuery, EventQuery):
+class Query(
+    ConversationQuery,
+    ContactQuery,
+    ContactFieldQuery,
+    SegmentQuery,
+    SettingsQuery,
+    SessionQuery,
+    EventQuery,
+):
     pass
 
 
@@ -36,6 +47,9 @@ class Mutation(
     TeamMutation,
     BotMutation,
     OwnerMutation,
+    ContactMutation,
+    ContactFieldMutation,
+    SegmentMutation,
 ):
     pass
 

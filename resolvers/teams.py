@@ -1,7 +1,5 @@
 """Setting a workspace up: its teams and members, its agents, its channels and their targets."""
 
-from typing import Any
-
 import strawberry
 
 from models.access import Role
@@ -19,19 +17,10 @@ from resolvers.bot import ChannelSetBotPayload
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.ids import decode, decode_maybe
-from resolvers.inputs import CommandInput
+from resolvers.inputs import CommandInput, given
 from resolvers.presence import AgentPayload
 from resolvers.settings import workspace_of
 from resolvers.types import ClosingReason, Team, Workspace, team_of
-
-
-def _given(**changes: Any) -> dict[str, Any]:
-    """The changes that the caller asked for: what is left out stays, null is a value."""
-    return {
-        name: change.value if isinstance(change, strawberry.Some) else change
-        for name, change in changes.items()
-        if change is not None
-    }
 
 
 @strawberry.input(description="Changes of the workspace's settings; what is left out stays.")
@@ -57,6 +46,9 @@ class WorkspaceUpdateInput(CommandInput):
     )
     reassignment_window_hours: strawberry.Maybe[int | None] = strawberry.field(
         default=None, description="1 to 2,160 hours; null for ever."
+    )
+    owner_setters: list[Role] | None = strawberry.field(
+        default=None, description="Any of AGENT, AUDITOR and MARKETING: they may set owners too."
     )
 
 
@@ -226,7 +218,7 @@ class ClosingReasonCreatePayload(Payload):
 class TeamMutation:
     @mutation(WorkspaceUpdatePayload, "Change the workspace's settings.")
     async def workspace_update(self, info: Info, input: WorkspaceUpdateInput) -> Answer:
-        changes = _given(
+        changes = given(
             name=input.name,
             idle_period_days=input.idle_period,
             closing_reason_required=input.closing_reason_required,
@@ -235,6 +227,7 @@ class TeamMutation:
             owner_wait_minutes=input.owner_wait_minutes,
             sticky_falls_through=input.sticky_falls_through,
             reassignment_window_hours=input.reassignment_window_hours,
+            owner_setters=input.owner_setters,
         )
         await WorkspaceRecord.change(by=info.context.by, **changes)
         return {"workspace": info.context.by.workspace_id}
@@ -256,7 +249,7 @@ class TeamMutation:
     @mutation(TeamUpdatePayload, "Change a team; what waits is given out at once.")
     async def team_update(self, info: Info, input: TeamUpdateInput) -> Answer:
         team_id = decode("Team", input.team_id)
-        changes = _given(
+        changes = given(
             name=input.name,
             priority=input.priority,
             distribution=input.distribution,

@@ -102,6 +102,12 @@ class Workspace(Node):
         int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
 
+    @strawberry.field(
+        description="Which of AGENT, AUDITOR and MARKETING set owners, beside those who always may."
+    )
+    def owner_setters(self) -> list[Role]:
+        return [Role(role) for role in self.row["owner_setters"]]
+
 
 @strawberry.type(description="A person who signs in and holds conversations.")
 class Agent(Node):
@@ -243,6 +249,10 @@ class Owner:
     agent_id: strawberry.Private[UUID | None]
     team_id: strawberry.Private[UUID | None]
 
+    @classmethod
+    def of(cls, agent_id: UUID | None, team_id: UUID | None) -> "Owner | None":
+        return cls(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
+
     @strawberry.field(description="The agent; null when a team owns the contact.")
     async def agent(self, info: Info) -> Agent | None:
         return await agent_of(info, self.agent_id)
@@ -250,19 +260,6 @@ class Owner:
     @strawberry.field(description="The team; null when an agent owns the contact.")
     async def team(self, info: Info) -> Team | None:
         return await team_of(info, self.team_id)
-
-
-@strawberry.type(description="A customer.")
-class Contact(Node):
-    name = column(str, "name", "Name, or what the channel calls them.")
-    phone = column(str | None, "phone", "Telephone number.")
-    email = column(str | None, "email", "E-mail address.")
-    created_at = column(datetime, "created_at", "When they first wrote.")
-
-    @strawberry.field(description="Whom the contact belongs to; null for nobody.")
-    def owner(self) -> "Owner | None":
-        agent_id, team_id = self.row["owner_agent_id"], self.row["owner_team_id"]
-        return Owner(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
 
 
 @strawberry.type(description="One thing that was said in a conversation, or a private note.")

@@ -14,8 +14,10 @@ from models import (
     Channel,
     ClosingReason,
     Contact,
+    ContactField,
     Conversation,
     Message,
+    Segment,
     Team,
     Workspace,
 )
@@ -26,7 +28,10 @@ from models.token import SESSION_DAYS, Token, TokenKind
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
+    a_contact_field,
     a_conversation,
+    a_segment,
+    a_tag,
     a_team,
     a_workspace,
     an_agent,
@@ -35,7 +40,17 @@ from tests.factories import (
     working,
 )
 
-ID_TYPES = ("Agent", "Channel", "ClosingReason", "Contact", "Conversation", "Queue", "Team")
+ID_TYPES = (
+    "Agent",
+    "Channel",
+    "ClosingReason",
+    "Contact",
+    "ContactField",
+    "Conversation",
+    "Queue",
+    "Segment",
+    "Team",
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,11 @@ class Company:
     message: Message
     reason: ClosingReason
     token: Token
+    field: ContactField
+    spare_field: ContactField
+    segment: Segment
+    spare_segment: Segment
+    tag_id: UUID
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -127,9 +147,12 @@ class Company:
             "Channel": self.channel.id,
             "ClosingReason": self.reason.id,
             "Contact": self.contact.id,
+            "ContactField": self.field.id,
             "Conversation": self.waiting.id,
             "Message": self.message.id,
             "Queue": self.team.id,
+            "Segment": self.segment.id,
+            "Tag": self.tag_id,
             "Team": self.team.id,
             "Token": self.token.id,
             "Workspace": self.workspace.id,
@@ -174,6 +197,11 @@ async def a_company() -> Company:
         message=await Message.get(conversation_id=waiting.id),
         reason=await ClosingReason.add(by=by, name="Solved"),
         token=token,
+        field=await a_contact_field(workspace, name="City"),
+        spare_field=await a_contact_field(workspace, name="Spare"),
+        segment=await a_segment(workspace, name="Everybody"),
+        spare_segment=await a_segment(workspace, name="Spare"),
+        tag_id=await a_tag(workspace, name="VIP"),
     )
 
 

@@ -40,17 +40,22 @@ NAMED = {
     "channelId": "Channel",
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
+    "fieldId": "ContactField",
     "conversationId": "Conversation",
     "onBehalfOf": "Agent",
+    "ownerAgentId": "Agent",
+    "ownerTeamId": "Team",
     "parentId": "Team",
     "queueId": "Queue",
+    "segmentId": "Segment",
+    "tagIds": "Tag",
     "teamId": "Team",
     "tokenId": "Token",
 }
 
 
 # What takes several values.
-LISTS = ("agentIds", "ids", "scopes")
+LISTS = ("agentIds", "ids", "scopes", "tagIds")
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     *above, last = place
     inner = variables
     for name in above:
-        inner = inner.setdefault(name, {})
+        inner = inner.setdefault(name, dict(BESIDE.get(name, {})))
     inner[last] = [value] if last in LISTS else value
     return variables
 
@@ -161,7 +166,15 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "channelAssign": _ids("channelId"),
     "channelSetBot": _ids("channelId"),
     "contact": (("id",),),
+    "contactCreate": (("input", "identities", "channelId"), ("input", "fields", "fieldId")),
+    "contactFieldDelete": _ids("fieldId"),
+    "contactFieldUpdate": _ids("fieldId"),
     "contactSetOwner": _ids("contactId"),
+    "contactUpdate": (
+        ("input", "contactId"),
+        ("input", "fields", "fieldId"),
+        ("input", "addIdentities", "channelId"),
+    ),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
     "conversationChanged": (("conversationId",),),
@@ -181,6 +194,9 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "presenceBeat": _ids("agentId"),
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
+    "segmentCreate": (("input", "filter", "fields", "fieldId"),),
+    "segmentDelete": _ids("segmentId"),
+    "segmentUpdate": (("input", "segmentId"), ("input", "filter", "fields", "fieldId")),
     "team": (("id",),),
     "teamMemberAdd": _ids("teamId", "agentId"),
     "teamMemberRemove": _ids("teamId", "agentId"),
@@ -190,12 +206,21 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
+    ("contactFieldDelete", "fieldId"): "spare_field",
     ("conversationHandOff", "conversationId"): "with_bot",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
+    ("segmentDelete", "segmentId"): "spare_segment",
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
+}
+# What an object in a list must say beside a value that is put into it.
+BESIDE: Mapping[str, dict[str, Any]] = {
+    "addIdentities": {"externalId": "i-3"},
+    "fields": {"value": "Lima"},
+    "identities": {"externalId": "i-3"},
+    "removeIdentities": {"externalId": "i-3"},
 }
 VALID: Mapping[str, dict[str, Any]] = {
     "agentCreate": {"input": {"name": "Grace", "email": "grace@example.com"}},
@@ -205,12 +230,26 @@ VALID: Mapping[str, dict[str, Any]] = {
     "channelCreate": {"input": {"name": "Shop", "kind": "WEBCHAT"}},
     "channelSetBot": {"input": {"isOn": True}},
     "closingReasonCreate": {"input": {"name": "Sold"}},
+    "contactCreate": {
+        "input": {"name": "Ada", "identities": {"externalId": "i-1"}, "fields": {"value": "Lima"}}
+    },
+    "contactFieldCreate": {"input": {"name": "Size", "kind": "CHOICE", "choices": ["S", "L"]}},
+    "contactFieldUpdate": {"input": {"name": "Town"}},
+    "contactUpdate": {
+        "input": {
+            "name": "Ada",
+            "fields": {"value": "Lima"},
+            "addIdentities": {"externalId": "i-2"},
+        }
+    },
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
     "messageSend": {"input": {"text": "Hello."}},
     "noteAdd": {"input": {"text": "Hm."}},
     "presenceBeat": {"input": {"device": "browser"}},
+    "segmentCreate": {"input": {"name": "In Lima", "filter": {"fields": {"value": "Lima"}}}},
+    "segmentUpdate": {"input": {"name": "At home", "filter": {"fields": {"value": "Lima"}}}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},
     "teamCreate": {"input": {"name": "North", "line": "SALES"}},

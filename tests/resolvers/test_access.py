@@ -20,6 +20,8 @@ ROLES = (*PEOPLE, *SCOPES)
 (READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
+EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
+SAVING_SEGMENTS = ("MARKETING", *EDITING_CONTACTS)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
 CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
@@ -31,6 +33,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "channels": (*PEOPLE, READ, WRITE, ASSIGN, RECEIVE, SETTINGS, CONFIGURE),
     "closingReasons": EVERYBODY,
     "contact": READING_CONTACTS,
+    # Agents read some contacts; what a workspace knows of all of them is no secret to them.
+    "contactFields": ("AGENT", *READING_CONTACTS, CONFIGURE),
     "contacts": READING_CONTACTS,
     "conversation": SEEING,
     "conversations": SEEING,
@@ -40,6 +44,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "queue": SEEING,
     # An agent sees the Todos.
     "queues": ("AGENT", *SEEING),
+    "segments": ("AGENT", *READING_CONTACTS),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "viewer": EVERYBODY,
@@ -52,7 +57,12 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "channelCreate": CONFIGURING,
     "channelSetBot": CONFIGURING,
     "closingReasonCreate": CONFIGURING,
+    "contactCreate": EDITING_CONTACTS,
+    "contactFieldCreate": CONFIGURING,
+    "contactFieldDelete": CONFIGURING,
+    "contactFieldUpdate": CONFIGURING,
     "contactSetOwner": ("OPERATOR", "ADMIN", OWN),
+    "contactUpdate": EDITING_CONTACTS,
     "conversationAssign": ("OPERATOR", "ADMIN", ASSIGN),
     "conversationClose": WORKING,
     "conversationHandOff": ("ADMIN", RECEIVE),
@@ -67,6 +77,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "messageSend": WORKING,
     "noteAdd": ("AUDITOR", *WORKING),
     "presenceBeat": ("OPERATOR", "ADMIN", PRESENCE),
+    "segmentCreate": SAVING_SEGMENTS,
+    "segmentDelete": SAVING_SEGMENTS,
+    "segmentUpdate": SAVING_SEGMENTS,
     "signIn": (),
     "signOut": EVERYBODY,
     "teamCreate": CONFIGURING,

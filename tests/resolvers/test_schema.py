@@ -31,6 +31,11 @@ TYPES: dict[str, GraphQLNamedType] = {
 MUTATIONS: dict[str, GraphQLField] = GRAPHQL.mutation_type.fields
 # Lists that are bounded by something else than a page, and by what.
 BOUNDED_LISTS = {
+    "Contact.fields": "100, as many as a workspace may define",
+    "ContactField.choices": "100",
+    "SegmentFilter.fields": "20",
+    "SegmentFilter.tagIds": "20",
+    "Workspace.ownerSetters": "the three roles that may be among them",
     "Query.nodes": "as many as the ids that were sent",
     "Viewer.scopes": "the scopes there are",
     "Decision.candidates": "recorded as it was; never read row by row",

@@ -249,7 +249,8 @@ class _Statement:
             f"""contacts.id IN (SELECT contact_id FROM contact_identities
                 WHERE workspace_id = $1 AND external_id = {self.given(text)})"""  # noqa: S608 - ours
         ]
-        if words := _word.findall(text)[:WORDS_MAX]:
+        # An address is none of words, or its parts would find other people.
+        if words := _word.findall(text if "@" not in text else "")[:WORDS_MAX]:
             query = self.given(" & ".join(f"{word}:*" for word in words))
             ways.append(
                 f"to_tsvector('simple', contacts.name) @@ to_tsquery('simple', {query}::text)"

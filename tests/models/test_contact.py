@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from models import Channel, Contact, ContactIdentity, Workspace
+from models import Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
 from models.database import fetch, retrying
 from models.errors import (
@@ -18,7 +18,8 @@ from models.errors import (
     NotFound,
     RuleViolation,
 )
-from models.identity import IDENTITIES_MAX, Identity
+from models.identity import IDENTITIES_MAX, Identity, Sender
+from models.inbound import receive
 from tests.factories import (
     a_channel,
     a_contact,
@@ -81,6 +82,23 @@ async def test_what_a_created_contact_writes_is_its_own(
     conversation = await a_conversation(workspace, channel=channel, sender="wa-1")
 
     assert conversation.contact_id == contact.id
+
+
+async def test_a_telephone_number_is_kept_the_same_way_whoever_gives_it(
+    workspace: Workspace, channel: Channel
+) -> None:
+    sender = Sender("wa-1", phone="+55 (11) 91234.5678")
+
+    received = await receive(
+        by=by_system(workspace), channel_id=channel.id, external_id="m", sender=sender, text="Hi"
+    )
+
+    conversation = await Conversation.get(id=received.conversation_id)
+    contact = await Contact.get(id=conversation.contact_id)
+    assert contact.phone == "+5511912345678"
+    await Contact.change(contact.id, by=by_system(workspace), phone="+55 11 9/1")
+    await contact.refresh_from_db()
+    assert contact.phone == "+551191"
 
 
 async def test_what_is_given_changes_and_the_rest_stays(

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -129,6 +130,19 @@ async def test_fields_are_defined_changed_and_forgotten(company: Company, admin:
     assert changed["contactFieldUpdate"]["contactField"] == {"name": "Size", "choices": ["L", "M"]}
     assert deleted["contactFieldDelete"]["contactFieldId"] == field["id"]
     assert [node["name"] for node in listed["contactFields"]["nodes"]] == ["City", "Spare"]
+
+
+async def test_a_value_that_outlives_its_field_is_not_shown(
+    company: Company, admin: Client
+) -> None:
+    """As when a server stops while it forgets the values of a field."""
+    orphan = {str(uuid4()): "Lima"}
+    await Contact.filter(id=company.contact.id).update(field_values=orphan)
+    ask = "query ($id: ID!) { contact(id: $id) { fields { value } } }"
+
+    answer = await admin.ask(ask, id=company.id("Contact"))
+
+    assert answer["contact"] == {"fields": []}
 
 
 FIND = """query ($filter: ContactFilter, $first: Int) {

@@ -2,13 +2,13 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from models import Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
-from models.database import fetch, retrying
+from models.database import fetch, fetchval, retrying, tx
 from models.errors import (
     BadUserInput,
     ContactMerged,
@@ -18,7 +18,7 @@ from models.errors import (
     NotFound,
     RuleViolation,
 )
-from models.identity import IDENTITIES_MAX, Identity, Sender
+from models.identity import IDENTITIES_MAX, Identity, Sender, add_sender, lock_sender
 from models.inbound import receive
 from tests.factories import (
     a_channel,
@@ -234,6 +234,37 @@ async def test_of_those_who_claim_an_identity_at_once_one_has_it(
     assert outcomes[-1] is None
     assert outcomes[:-1].count(None) <= 1
     assert set(outcomes[:-1]) <= {None, "IDENTITY_TAKEN"}
+
+
+async def test_a_first_message_and_who_wants_its_identity_take_turns(
+    workspace: Workspace, channel: Channel
+) -> None:
+    contact = await a_contact(channel, sender="ada")
+    by = by_system(workspace)
+    looked, go = asyncio.Event(), asyncio.Event()
+
+    async def first_message() -> UUID:
+        async with tx() as transaction:
+            assert await lock_sender(transaction, channel.id, Sender("wanted")) is None
+            looked.set()
+            await go.wait()
+            return await add_sender(transaction, channel.id, Sender("wanted"), by=by)
+
+    message = asyncio.create_task(first_message())
+    await looked.wait()
+    wanted = [Identity(channel.id, "wanted")]
+    command = asyncio.create_task(Contact.change(contact.id, by=by, added=wanted))
+    while not command.done() and not await fetchval(WAITS):
+        await asyncio.sleep(0)
+    go.set()
+
+    sender_id = await message
+    with pytest.raises(IdentityTaken) as refused:
+        await command
+    assert refused.value.facts["contactId"] == sender_id
+
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 
 
 async def test_a_merged_contact_takes_no_command(workspace: Workspace, channel: Channel) -> None:

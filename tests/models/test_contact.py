@@ -254,7 +254,7 @@ async def test_a_first_message_and_who_wants_its_identity_take_turns(
     await looked.wait()
     wanted = [Identity(channel.id, "wanted")]
     command = asyncio.create_task(Contact.change(contact.id, by=by, added=wanted))
-    while not command.done() and not await fetchval(WAITS):
+    while not command.done() and not await fetchval(WAITS):  # noqa: ASYNC110 - only the database knows
         await asyncio.sleep(0)
     go.set()
 

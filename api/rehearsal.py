@@ -13,10 +13,10 @@ from models.agent import Agent
 from models.base import Line
 from models.channel import Channel, ChannelKind, Target
 from models.closure import ClosingReason
-from models.contact import Sender
 from models.conversation import Conversation
 from models.database import tx
 from models.decision import Availability, Distribution
+from models.identity import Sender
 from models.inbound import receive
 from models.membership import Membership
 from models.team import Team

@@ -4,11 +4,14 @@ from models.agent import Agent
 from models.assignment import Assignment
 from models.channel import Channel
 from models.closure import ClosingReason, Closure
-from models.contact import Contact, ContactIdentity
+from models.contact import Contact
+from models.contact_field import ContactField
 from models.conversation import Conversation
+from models.identity import ContactIdentity
 from models.membership import Membership
 from models.merge import ContactMerge
 from models.message import Message
+from models.segment import Segment
 from models.tag import Tag
 from models.team import Team
 from models.token import Token
@@ -21,11 +24,13 @@ __all__ = [
     "ClosingReason",
     "Closure",
     "Contact",
+    "ContactField",
     "ContactIdentity",
     "ContactMerge",
     "Conversation",
     "Membership",
     "Message",
+    "Segment",
     "Tag",
     "Team",
     "Token",

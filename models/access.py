@@ -115,6 +115,8 @@ _SCOPES: dict[str, frozenset[Right]] = {
 SCOPES = tuple(_SCOPES)
 
 
+# The roles that set owners where their workspace says so.
+OWNER_SETTERS = (Role.AGENT, Role.AUDITOR, Role.MARKETING)
 # The roles that conversations are given to.
 HOLDERS = [role.value for role, rights in _RIGHTS.items() if Right.HOLD_CONVERSATIONS in rights]
 # The same of an agent `a` in SQL.

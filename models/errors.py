@@ -470,8 +470,8 @@ class ContactMerged(RuleViolation):
 class FieldValueInvalid(RuleViolation):
     """A value must be of its field's type, and one of its choices."""
 
-    def __init__(self, *, name: str, kind: str) -> None:
-        super().__init__(f"{name} takes a {kind}.", path="input.fields", field=name, kind=kind)
+    def __init__(self, *, name: str, kind: str, path: str = "input.fields") -> None:
+        super().__init__(f"{name} takes a {kind}.", path=path, field=name, kind=kind)
 
 
 class ClosingReasonRequired(RuleViolation):

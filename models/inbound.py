@@ -9,10 +9,10 @@ from models import message, routing, snooze
 from models.access import Actor, Right
 from models.base import Line, require_name
 from models.channel import Channel, require_line
-from models.contact import EXTERNAL_ID_LENGTH_MAX, Sender, add_sender, lock_sender
 from models.conversation import Conversation, Status
 from models.database import Raced, Row, Transaction, fetchrow, tx
 from models.errors import NotFound
+from models.identity import EXTERNAL_ID_LENGTH_MAX, Sender, add_sender, lock_sender
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,28 @@ RESERVED_WHILE_WAITING = Invariant(
        OR (c.reserved_until IS NOT NULL AND c.reserved_for_id IS NULL)
     """,
 )
+RESERVED_FOR_THE_OWNER = Invariant(
+    "What is reserved waits for its contact's owner",
+    """
+    SELECT format('conversation %s waits for %s, and the contact belongs to %s',
+                  c.id, c.reserved_for_id, coalesce(o.owner_agent_id, o.owner_team_id))
+    FROM conversations c JOIN contacts o ON o.id = c.contact_id
+    WHERE c.reserved_for_id IS NOT NULL AND c.reserved_for_id IS DISTINCT FROM o.owner_agent_id
+    """,
+)
+VALUES_FIT_THEIR_FIELDS = Invariant(
+    "What is known of a contact is of its field's kind, and one of its choices",
+    """
+    SELECT format('contact %s has no %s in field %s', c.id, f.kind, f.id)
+    FROM contacts c CROSS JOIN LATERAL jsonb_each(c.field_values) v(field_id, value)
+    JOIN contact_fields f ON f.workspace_id = c.workspace_id AND f.id::text = v.field_id
+    WHERE jsonb_typeof(v.value) <> 'string' OR CASE f.kind
+        WHEN 'CHOICE' THEN NOT f.choices ? (v.value #>> '{}')
+        WHEN 'NUMBER' THEN v.value #>> '{}' !~ '^-?[0-9]{1,18}([.][0-9]{1,9})?$'
+        WHEN 'DATE' THEN v.value #>> '{}' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+        ELSE v.value = '""' END
+    """,
+)
 BOT_HOLDS_ALONE = Invariant(
     "What the bot has is in nobody's load",
     """
@@ -300,6 +322,8 @@ ALWAYS = (
     MESSAGES_BELONG,
     LAST_MESSAGE_BELONGS,
     RESERVED_WHILE_WAITING,
+    RESERVED_FOR_THE_OWNER,
+    VALUES_FIT_THEIR_FIELDS,
     BOT_HOLDS_ALONE,
     COUNTED_WHILE_ASSIGNED,
     SNOOZED_FOR_A_TIME,

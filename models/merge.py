@@ -16,7 +16,6 @@ from tortoise import fields
 from models import event
 from models.access import Actor, Right
 from models.base import Record, reference
-from models.contact import tell_open_conversations
 from models.database import Raced, Row, Transaction, encode, tx
 from models.errors import (
     BadUserInput,
@@ -25,6 +24,7 @@ from models.errors import (
     ConversationAlreadyOpen,
     NotFound,
 )
+from models.owner import end_reservations, tell_open_conversations
 from models.tag import require_few
 
 _OWNER = ("owner_agent_id", "owner_team_id")
@@ -215,8 +215,9 @@ async def _take_over(
     transaction: Transaction, survivor: Row, merged: Row, columns: list[str], *, by: Actor
 ) -> None:
     if _OWNER[0] in columns:
-        agent_id, team_id = (merged[name] for name in _OWNER)
-        await tell_open_conversations(transaction, survivor["id"], survivor, by, agent_id, team_id)
+        await tell_open_conversations(
+            transaction, survivor["id"], by=by, before=None, now=_owner(merged)
+        )
     taken = "".join(f", {name} = m.{name}" for name in columns)
     await transaction.execute(
         f"""
@@ -330,7 +331,15 @@ async def _give_up(
         values,
     )
     if any(survivor[name] is not None for name in _OWNER if name in columns):
-        await tell_open_conversations(transaction, survivor["id"], survivor, by, None, None)
+        await end_reservations(transaction, survivor["id"])
+        await tell_open_conversations(
+            transaction, survivor["id"], by=by, before=_owner(survivor), now=None
+        )
+
+
+def _owner(contact: Row) -> UUID | None:
+    id: UUID | None = contact["owner_agent_id"] or contact["owner_team_id"]
+    return id
 
 
 def _tell(

@@ -7,9 +7,9 @@ from tortoise import fields
 
 from models import base
 from models.base import Record, reference
-from models.contact import EXTERNAL_ID_LENGTH_MAX
 from models.database import Transaction
 from models.errors import BadUserInput
+from models.identity import EXTERNAL_ID_LENGTH_MAX
 
 TEXT_BYTES_MAX = 64 * 1024
 

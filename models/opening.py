@@ -10,7 +10,7 @@ from models.access import Actor, Right
 from models.agent import Agent
 from models.base import Line, require_name
 from models.channel import Channel, require_line
-from models.contact import EXTERNAL_ID_LENGTH_MAX, Contact, ContactIdentity
+from models.contact import Contact
 from models.conversation import Conversation, Status
 from models.database import Raced, Transaction, fetch, tx
 from models.decision import Rule
@@ -24,6 +24,7 @@ from models.errors import (
     NotFound,
     TeamInactive,
 )
+from models.identity import EXTERNAL_ID_LENGTH_MAX, ContactIdentity
 from models.team import Team
 
 

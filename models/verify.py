@@ -6,13 +6,14 @@ seconds. Decisions are decided again for the newest only: no check may grow with
 """
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from models import decision, invariant, precedence
 from models.database import Row, Transaction, snapshot
+from models.decision import Outcome
 from models.invariant import Invariant
 from models.precedence import Place
 
@@ -113,7 +114,9 @@ def _is_routed_again(stored: dict[str, Any], row: Row) -> bool:
         return False
     if again.reopens not in (None, row["conversation_id"]):
         return False
-    return _is_held_by(again, stored, row) if row["agent_id"] else _is_waiting_in(again, row)
+    return (
+        _is_held_by(again, stored, row) if row["agent_id"] else _is_waiting_in(again, stored, row)
+    )
 
 
 def _is_held_by(again: Place, stored: dict[str, Any], row: Row) -> bool:
@@ -126,7 +129,10 @@ def _is_held_by(again: Place, stored: dict[str, Any], row: Row) -> bool:
     return is_chosen and bool(again.team_id == row["team_id"])
 
 
-def _is_waiting_in(again: Place, row: Row) -> bool:
+def _is_waiting_in(again: Place, stored: dict[str, Any], row: Row) -> bool:
+    """In its queue, for its owner unless the contact has another one since."""
+    if row["reserved_for_id"] is None and stored.get("outcome") != Outcome.RESERVED:
+        again = replace(again, reserved_for=None, reserved_until=None)
     expected = Place(
         again.rule,
         team_id=row["team_id"],

@@ -29,6 +29,21 @@ class Visibility:
         """What the condition `VISIBLE` takes first."""
         return (self.workspace_id, self.everything, self.agent_id, self.team_ids)
 
+    @property
+    def literal(self) -> str:
+        """What a row `c` of conversations of the workspace must meet, without arguments."""
+        if self.everything:
+            return "true"
+        if self.agent_id is None:
+            return "false"
+        teams = ", ".join(map(quoted, self.team_ids))
+        return f"(c.assignee_id = {quoted(self.agent_id)} OR c.team_id IN ({teams}))"
+
+
+def quoted(id: UUID) -> str:
+    """An id for statements that take no arguments; a UUID object can only spell itself."""
+    return f"'{UUID(str(id))}'"
+
 
 VISIBLE = """workspace_id = $1
     AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[]))"""

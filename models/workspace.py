@@ -1,5 +1,6 @@
 """One customer company; nothing is ever visible across workspaces."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,7 +8,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from models import event, queue
-from models.access import Actor, Right
+from models.access import OWNER_SETTERS, Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import Transaction, tx
 from models.errors import BadUserInput
@@ -63,6 +64,8 @@ class Workspace(Model):
                 f"An owner is waited for 1 to {OWNER_WAIT_MINUTES_MAX} minutes, or for ever.",
                 path="input.ownerWaitMinutes",
             )
+        if "owner_setters" in changes:
+            changes["owner_setters"] = _owner_setters(changes["owner_setters"])
         async with tx() as transaction:
             workspace = await cls.filter(id=by.workspace_id).select_for_update(no_key=True).get()
             changed = {name: to for name, to in changes.items() if to != getattr(workspace, name)}
@@ -78,3 +81,14 @@ async def _drain_all(transaction: Transaction, workspace_id: UUID) -> None:
     """What opens for everybody gives out what waits anywhere."""
     teams = await transaction.fetch("SELECT id FROM teams WHERE workspace_id = $1", workspace_id)
     queue.follow(transaction, teams=[row["id"] for row in teams])
+
+
+def _owner_setters(roles: Iterable[Role]) -> list[str]:
+    chosen = set(roles)
+    if not chosen <= set(OWNER_SETTERS):
+        raise BadUserInput(
+            f"{', '.join(OWNER_SETTERS)} may set owners where you say so; the others always or by "
+            "their scopes.",
+            path="input.ownerSetters",
+        )
+    return [role.value for role in OWNER_SETTERS if role in chosen]

@@ -10,6 +10,7 @@ from models.conversation import Status
 from models.decision import Availability
 from models.precedence import Sticky
 from models.stickiness import ends_at, sticky
+from resolvers.contact import Contact
 from resolvers.context import Info
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
 from resolvers.pagination import (
@@ -29,7 +30,6 @@ from resolvers.types import (
     Assignment,
     Channel,
     Closure,
-    Contact,
     Decision,
     Message,
     Node,
@@ -60,11 +60,11 @@ HELD = Nested(
     """,
     Keyset("started_at"),
 )
+_COLUMNS = f"""{", ".join(f"c.{name}" for name in CONVERSATION_COLUMNS if name != "now")},
+    relevo_now() AS now"""
 WAITING = Nested(
     f"""
-    SELECT {", ".join(f"c.{name}" for name in CONVERSATION_COLUMNS if name != "now")},
-           relevo_now() AS now
-    FROM conversations c
+    SELECT {_COLUMNS} FROM conversations c
     WHERE c.workspace_id = $1 AND c.team_id = p.id AND c.status = 'QUEUED'
     """,  # noqa: S608 - constants
     Keyset("queued_at"),
@@ -137,9 +137,9 @@ class Conversation(Node):
     @strawberry.field(description="Whom its contact belongs to.")
     async def owner(self, info: Info) -> Owner | None:
         contact = await info.context.loaders.contacts.load(self.row["contact_id"])
-        if contact is None or not (contact["owner_agent_id"] or contact["owner_team_id"]):
+        if contact is None:
             return None
-        return Owner(agent_id=contact["owner_agent_id"], team_id=contact["owner_team_id"])
+        return Owner.of(contact["owner_agent_id"], contact["owner_team_id"])
 
     @strawberry.field(description="The owner it waits for; null when it waits for nobody.")
     async def reserved_for(self, info: Info) -> Agent | None:
@@ -276,6 +276,26 @@ async def waiting_in(info: Info, team_id: UUID, page: Page) -> ConversationConne
     return await info.context.loaders.nested(
         WAITING,
         team_id,
+        page,
+        node=_node,
+        connection=ConversationConnection,
+        edge=ConversationEdge,
+    )
+
+
+async def conversations_with(info: Info, contact_id: UUID, page: Page) -> ConversationConnection:
+    """A page of a contact's conversations, without those that the asker does not see."""
+    visible = await info.context.loaders.sight.load(info.context.by.workspace_id)
+    with_contact = Nested(
+        f"""
+        SELECT {_COLUMNS} FROM conversations c
+        WHERE c.workspace_id = $1 AND c.contact_id = p.id AND {visible}
+        """,  # noqa: S608 - constants and ids of ours
+        Keyset("opened_at", descending=True),
+    )
+    return await info.context.loaders.nested(
+        with_contact,
+        contact_id,
         page,
         node=_node,
         connection=ConversationConnection,

@@ -12,13 +12,24 @@ from models.access import ActorKind, Right
 from models.event import Kind
 from models.log import Event, Position
 from models.subscription import ResetReason
+from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
 from resolvers.ids import decode_maybe
 from resolvers.pagination import After, Before, Edge, First, Last, Page, PageInfo
-from resolvers.settings import contact_of, tag_of
-from resolvers.types import Agent, Contact, Message, Queue, Tag, Team, agent_of, queue_of, team_of
+from resolvers.settings import tag_of
+from resolvers.types import (
+    Agent,
+    Message,
+    Owner,
+    Queue,
+    Tag,
+    Team,
+    agent_of,
+    queue_of,
+    team_of,
+)
 from resolvers.vocabulary import Delivery, Rule
 
 described(
@@ -149,7 +160,6 @@ ConversationLineSet = _event(
 )
 BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
 BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
-ContactOwnerSet = _event("ContactOwnerSet", ConversationEvent, "Its contact got another owner.")
 
 
 @strawberry.interface(description="Tags were put on something, or taken from it.")
@@ -230,6 +240,26 @@ AgentAvailabilityChanged = _event(
 )
 AgentConnected = _event("AgentConnected", AgentEvent, "An agent's first device connected.")
 AgentDisconnected = _event("AgentDisconnected", AgentEvent, "An agent's last lease lapsed.")
+
+
+@strawberry.type(description="A contact got another owner, or none; its conversations stay.")
+class ContactOwnerSet(ConversationEvent):
+    @strawberry.field(description="The contact as it is now; null when not visible to you.")
+    async def contact(self, info: Info) -> Contact | None:
+        return await contact_of(info, self.event.contact_id)
+
+    @strawberry.field(description="Whom it belonged to before; null for nobody.")
+    def from_owner(self) -> Owner | None:
+        return _owner(self.event.data.get("from_owner"))
+
+    @strawberry.field(description="Whom it belongs to afterwards; null for nobody.")
+    def to_owner(self) -> Owner | None:
+        return _owner(self.event.data.get("to_owner"))
+
+
+def _owner(id: str | None) -> Owner | None:
+    # Ids are unique everywhere: as the one of both that it is not, it names nobody.
+    return None if id is None else Owner.of(UUID(id), UUID(id))
 
 
 @strawberry.type(description="Something in the set-up changed; `kind` says what.")

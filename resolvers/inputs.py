@@ -5,6 +5,15 @@ from typing import Any
 import strawberry
 
 
+def given(**changes: Any) -> dict[str, Any]:
+    """The changes that the caller asked for: what is left out stays, null is a value."""
+    return {
+        name: change.value if isinstance(change, strawberry.Some) else change
+        for name, change in changes.items()
+        if change is not None
+    }
+
+
 @strawberry.input(description="What every command may carry.")
 class CommandInput:
     idempotency_key: str | None = strawberry.field(
@@ -20,12 +29,3 @@ class ConversationInput(CommandInput):
         default=None,
         description="The `version` you saw; the command is refused if it has changed since.",
     )
-
-
-def given(**changes: Any) -> dict[str, Any]:
-    """The changes that the caller asked for: what is left out stays, null is a value."""
-    return {
-        name: change.value if isinstance(change, strawberry.Some) else change
-        for name, change in changes.items()
-        if change is not None
-    }

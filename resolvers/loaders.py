@@ -12,14 +12,15 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
-from models import stickiness
+from models import contact_search, stickiness
 from models.access import Actor
 from models.channel_holding import Held, of_groups
 from models.contact import Contact
+from models.contact_search import Bounds, Wanted
 from models.database import fetch
 from models.team import Team
 from models.visibility import VISIBLE, Visibility
-from resolvers.pagination import Connection, Edge, Nested, Page, connected
+from resolvers.pagination import BY_CREATION, Connection, Edge, Nested, Page, connected
 
 Row = Mapping[str, Any]
 ConnectionType = TypeVar("ConnectionType", bound=Connection[Any])
@@ -70,7 +71,8 @@ _CHANNEL = """
     FROM channels WHERE workspace_id = $1 AND id = ANY($2)
 """
 _CONTACT = """
-    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id, merged_into_id
+    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id, field_values,
+           merged_into_id
     FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
 """
 _TAG = """
@@ -84,6 +86,13 @@ _TAGS_OF = {
     """  # noqa: S608 - constants
     for noun in ("contact", "conversation")
 }
+_CONTACT_FIELD = """
+    SELECT id, name, kind, choices, created_at
+    FROM contact_fields WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_SEGMENT = """
+    SELECT id, name, filter, created_at FROM segments WHERE workspace_id = $1 AND id = ANY($2)
+"""
 _MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
@@ -211,6 +220,14 @@ class Loaders:
         return {noun: self._lists_by_key(statement) for noun, statement in _TAGS_OF.items()}
 
     @cached_property
+    def contact_fields(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_CONTACT_FIELD)
+
+    @cached_property
+    def segments(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_SEGMENT)
+
+    @cached_property
     def messages(self) -> "DataLoader[UUID, Row | None]":
         return self._by_key(_MESSAGE)
 
@@ -284,6 +301,37 @@ class Loaders:
         return DataLoader(load, cache=False)
 
     @cached_property
+    def sight(self) -> "DataLoader[UUID, str]":
+        """What conversations the actor sees, by its workspace, as a condition on a row `c`."""
+
+        async def load(keys: list[UUID]) -> list[str]:
+            return [(await Visibility.of(self._actor)).literal] * len(keys)
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def contacts_found(self) -> "DataLoader[tuple[Wanted, Page], list[Row]]":
+        """The ids and times of a page of the contacts that meet some filters."""
+
+        async def load(keys: list[tuple[Wanted, Page]]) -> list[list[Row]]:
+            found: dict[tuple[Wanted, Page], list[Row]] = {}
+            for page in dict.fromkeys(page for _, page in keys):
+                wanted = list(dict.fromkeys(each for each, of_page in keys if of_page == page))
+                rows = await contact_search.pages(wanted, _bounds(page), by=self._actor)
+                for each, of_each in zip(wanted, rows, strict=True):
+                    found[each, page] = [dict(row) for row in of_each]
+            return [found[key] for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def contacts_counted(self) -> "DataLoader[Wanted, int]":
+        async def load(keys: list[Wanted]) -> list[int]:
+            return await contact_search.counts(keys, by=self._actor)
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
     def pages(self) -> "DataLoader[tuple[Nested, Page, UUID], list[Row]]":
         """The same page of the lists below many records: a statement for each kind of page."""
 
@@ -341,3 +389,12 @@ async def projected(conversations: Any) -> list[Row]:
         *CONVERSATION_COLUMNS
     )
     return rows
+
+
+def _bounds(page: Page) -> Bounds:
+    """A page of contacts, and one more that says whether there are more."""
+    after, before = (
+        None if cursor is None else BY_CREATION.position(cursor)
+        for cursor in (page.after, page.before)
+    )
+    return Bounds(page.size + 1, page.backward, after, before)

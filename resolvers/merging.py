@@ -4,11 +4,10 @@ import strawberry
 
 from models import merge as merges
 from resolvers.commands import Answer, Payload, mutation
+from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.ids import decode
 from resolvers.inputs import CommandInput
-from resolvers.settings import contact_of
-from resolvers.types import Contact
 
 
 @strawberry.input(description="Two contacts that are one person.")

@@ -4,8 +4,8 @@ import strawberry
 
 from models import inbound
 from models.base import Line
-from models.contact import Sender
 from models.delivery import set_delivery
+from models.identity import Sender
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of

@@ -2,13 +2,12 @@
 
 import strawberry
 
-from models import contact as contacts
+from models import owner
 from resolvers.commands import Answer, Payload, mutation
+from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import CommandInput
-from resolvers.settings import contact_of
-from resolvers.types import Contact
 
 
 @strawberry.input(description="Whom a contact belongs to; neither is nobody.")
@@ -31,7 +30,7 @@ class OwnerMutation:
     @mutation(ContactSetOwnerPayload, "Give a contact to an agent, to a team, or to nobody.")
     async def contact_set_owner(self, info: Info, input: ContactSetOwnerInput) -> Answer:
         contact_id = decode("Contact", input.contact_id)
-        await contacts.set_owner(
+        await owner.set_owner(
             contact_id,
             by=info.context.by,
             agent_id=decode_maybe("Agent", input.agent_id),

@@ -132,6 +132,9 @@ class Keyset:
         )
 
 
+BY_CREATION = Keyset("created_at")
+
+
 async def paginate(
     queryset: Any,
     page: Page,

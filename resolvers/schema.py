@@ -12,6 +12,8 @@ from resolvers.bot import BotMutation
 from resolvers.bulk import BulkMutation
 from resolvers.channels import ChannelMutation
 from resolvers.closing_reasons import ClosingReasonMutation
+from resolvers.contact_fields import ContactFieldMutation, ContactFieldQuery
+from resolvers.contacts import ContactMutation, ContactQuery
 from resolvers.conversations import ConversationMutation, ConversationQuery
 from resolvers.events import MEMBERS, EventQuery
 from resolvers.explanations import ExplanationQuery
@@ -23,6 +25,7 @@ from resolvers.messages import MessageMutation
 from resolvers.opening import OpeningMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
+from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
 from resolvers.snoozing import SnoozeMutation
@@ -34,7 +37,17 @@ from resolvers.workspaces import WorkspaceMutation
 
 
 @strawberry.type(description="Reading.")
-class Query(ConversationQuery, SettingsQuery, SessionQuery, TagQuery, EventQuery, ExplanationQuery):
+class Query(
+    ConversationQuery,
+    ContactQuery,
+    ContactFieldQuery,
+    SegmentQuery,
+    TagQuery,
+    SettingsQuery,
+    SessionQuery,
+    EventQuery,
+    ExplanationQuery,
+):
     pass
 
 
@@ -57,6 +70,9 @@ class Mutation(
     OwnerMutation,
     TagMutation,
     MergeMutation,
+    ContactMutation,
+    ContactFieldMutation,
+    SegmentMutation,
 ):
     pass
 

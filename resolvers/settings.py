@@ -11,25 +11,27 @@ from models.access import Actor
 from models.agent import Agent as AgentRecord
 from models.channel import Channel as ChannelRecord
 from models.closure import ClosingReason as ClosingReasonRecord
-from models.contact import Contact as ContactRecord
+from models.contact_field import ContactField as ContactFieldRecord
 from models.errors import BadUserInput
 from models.tag import Tag as TagRecord
 from models.team import Team as TeamRecord
 from models.workspace import Workspace as WorkspaceRecord
+from resolvers.contact import ContactField, contact_of
 from resolvers.context import Info
 from resolvers.conversation import conversation_of
 from resolvers.ids import decode, split
 from resolvers.pagination import (
+    BY_CREATION,
     After,
     Before,
     Connection,
     Edge,
     First,
-    Keyset,
     Last,
     Page,
     paginate,
 )
+from resolvers.segment import segment_of
 from resolvers.types import (
     Agent,
     AgentConnection,
@@ -38,7 +40,6 @@ from resolvers.types import (
     Channel,
     ClosingReason,
     Closure,
-    Contact,
     Message,
     Node,
     Queue,
@@ -53,7 +54,6 @@ from resolvers.types import (
 )
 
 NODES_MAX = 100
-IN_ORDER = Keyset("created_at")
 Find = Callable[[Info, UUID], Awaitable[Node | None]]
 Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
 
@@ -75,16 +75,6 @@ class QueueEdge(Edge[Queue]):
 
 @strawberry.type(description="A page of queues.")
 class QueueConnection(Connection[Queue]):
-    pass
-
-
-@strawberry.type(description="A contact of a page.")
-class ContactEdge(Edge[Contact]):
-    pass
-
-
-@strawberry.type(description="A page of contacts.")
-class ContactConnection(Connection[Contact]):
     pass
 
 
@@ -130,7 +120,7 @@ def listing(
         return await paginate(
             await visible(info.context.by),
             Page(first, after, last, before),
-            IN_ORDER,
+            BY_CREATION,
             read=read,
             node=lambda row: noun(row=row),
             connection=connection,
@@ -225,19 +215,6 @@ class SettingsQuery:
         visible=_agents,
     )
 
-    contacts = listing(
-        "The customers you see.",
-        noun=Contact,
-        loader="contacts",
-        connection=ContactConnection,
-        edge=ContactEdge,
-        visible=ContactRecord.visible_to,
-    )
-
-    @strawberry.field(description="One customer; null when missing or not visible to you.")
-    async def contact(self, info: Info, id: Id) -> Contact | None:
-        return await contact_of(info, decode("Contact", id))
-
     closing_reasons = listing(
         "The reasons for closing.",
         noun=ClosingReason,
@@ -252,12 +229,6 @@ async def workspace_of(info: Info) -> Workspace | None:
     """The asker's own workspace."""
     found = await WorkspaceRecord.filter(id=info.context.by.workspace_id).first().values()
     return Workspace.of(cast("dict[str, Any] | None", found))
-
-
-async def contact_of(info: Info, id: UUID) -> Contact | None:
-    loaders = info.context.loaders
-    row = await loaders.contacts.load(id) if await loaders.contacts_seen.load(id) else None
-    return Contact.of(row)
 
 
 async def _workspace(info: Info, id: UUID) -> Workspace | None:
@@ -287,6 +258,11 @@ async def tag_of(info: Info, id: UUID) -> Tag | None:
     return Tag.of(await info.context.loaders.tags.load(id) if seen else None)
 
 
+async def _contact_field(info: Info, id: UUID) -> ContactField | None:
+    seen = ContactFieldRecord.are_visible_to(info.context.by)
+    return ContactField.of(await info.context.loaders.contact_fields.load(id) if seen else None)
+
+
 def _part(noun: type[Node], table: str) -> Find:
     """What belongs to a conversation is seen by whoever sees that."""
 
@@ -305,9 +281,11 @@ _FINDERS: dict[str, Find] = {
     "ClosingReason": _closing_reason,
     "Closure": _part(Closure, "closures"),
     "Contact": contact_of,
+    "ContactField": _contact_field,
     "Conversation": conversation_of,
     "Message": _part(Message, "messages"),
     "Queue": queue_of,
+    "Segment": segment_of,
     "Tag": tag_of,
     "Team": _team,
     "Workspace": _workspace,

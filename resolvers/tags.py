@@ -7,13 +7,14 @@ import strawberry
 from models import tag as tags
 from models.access import Actor
 from resolvers.commands import Answer, Payload, mutation
+from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.conversations import ConversationPayload, find
 from resolvers.ids import decode
 from resolvers.inputs import CommandInput, ConversationInput
 from resolvers.pagination import Connection, Edge
-from resolvers.settings import contact_of, listing
-from resolvers.types import Contact, Tag
+from resolvers.settings import listing
+from resolvers.types import Tag
 
 
 @strawberry.type(description="A tag of a page.")

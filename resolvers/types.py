@@ -46,7 +46,6 @@ from resolvers.vocabulary import (
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
-    from resolvers.settings import ContactConnection
 
 Row = Mapping[str, Any]
 
@@ -115,6 +114,12 @@ class Workspace(Node):
         int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
     business_hours = hours("When conversations are given out; null for always.")
+
+    @strawberry.field(
+        description="Which of AGENT, AUDITOR and MARKETING set owners, beside those who always may."
+    )
+    def owner_setters(self) -> list[Role]:
+        return [Role(role) for role in self.row["owner_setters"]]
 
 
 @strawberry.type(description="A person who signs in and holds conversations.")
@@ -339,6 +344,10 @@ class Owner:
     agent_id: strawberry.Private[UUID | None]
     team_id: strawberry.Private[UUID | None]
 
+    @classmethod
+    def of(cls, agent_id: UUID | None, team_id: UUID | None) -> "Owner | None":
+        return cls(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
+
     @strawberry.field(description="The agent; null when a team owns the contact.")
     async def agent(self, info: Info) -> Agent | None:
         return await agent_of(info, self.agent_id)
@@ -356,58 +365,6 @@ class Tag(Node):
 async def tags_of(info: Info, noun: str, id: UUID) -> list[Tag]:
     """The tags of a contact or of a conversation, by name."""
     return [Tag(row=row) for row in await info.context.loaders.tags_of[noun].load(id)]
-
-
-MERGED = Nested(
-    """
-    SELECT c.id, c.name, c.phone, c.email, c.created_at, c.owner_agent_id, c.owner_team_id,
-           c.merged_into_id
-    FROM contacts c WHERE c.workspace_id = $1 AND c.merged_into_id = p.id
-    """,
-    Keyset("created_at"),
-)
-
-
-@strawberry.type(description="A customer.")
-class Contact(Node):
-    name = column(str, "name", "Name, or what the channel calls them.")
-    phone = column(str | None, "phone", "Telephone number.")
-    email = column(str | None, "email", "E-mail address.")
-    created_at = column(datetime, "created_at", "When they first wrote.")
-
-    @strawberry.field(description="Whom the contact belongs to; null for nobody.")
-    def owner(self) -> "Owner | None":
-        agent_id, team_id = self.row["owner_agent_id"], self.row["owner_team_id"]
-        return Owner(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
-
-    @strawberry.field(description="Its tags, by name; at most 20.")
-    async def tags(self, info: Info) -> list[Tag]:
-        return await tags_of(info, "contact", self.row["id"])
-
-    @strawberry.field(description="Whom it was merged into and lives on in; null unless it was.")
-    async def merged_into(self, info: Info) -> "Contact | None":
-        id = self.row["merged_into_id"]
-        return Contact.of(await info.context.loaders.contacts.load(id) if id else None)
-
-    @strawberry.field(description="The contacts merged into it, each of which can be split again.")
-    async def merged_contacts(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated["ContactConnection", strawberry.lazy("resolvers.settings")]:
-        from resolvers.settings import ContactConnection, ContactEdge
-
-        return await info.context.loaders.nested(
-            MERGED,
-            self.row["id"],
-            Page(first, after, last, before),
-            node=lambda row: Contact(row=row),
-            connection=ContactConnection,
-            edge=ContactEdge,
-        )
 
 
 @strawberry.type(description="One thing that was said in a conversation, or a private note.")

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from models.access import Role
 from models.base import IdlePeriod
 from models.workspace import Workspace as WorkspaceRecord
 from resolvers.commands import Answer, Payload, mutation
@@ -36,6 +37,9 @@ class WorkspaceUpdateInput(CommandInput):
     reassignment_window_hours: strawberry.Maybe[int | None] = strawberry.field(
         default=None, description="1 to 2,160 hours; null for ever."
     )
+    owner_setters: list[Role] | None = strawberry.field(
+        default=None, description="Any of AGENT, AUDITOR and MARKETING: they may set owners too."
+    )
     business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
         default=None, description="When conversations are given out; null for always open."
     )
@@ -61,6 +65,7 @@ class WorkspaceMutation:
             owner_wait_minutes=input.owner_wait_minutes,
             sticky_falls_through=input.sticky_falls_through,
             reassignment_window_hours=input.reassignment_window_hours,
+            owner_setters=input.owner_setters,
             business_hours=stored_hours(input.business_hours),
         )
         await WorkspaceRecord.change(by=info.context.by, **changes)

@@ -3,17 +3,30 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
+from models import (
+    Agent,
+    Channel,
+    Contact,
+    ContactField,
+    Conversation,
+    Membership,
+    Segment,
+    Team,
+    Workspace,
+)
 from models.access import Actor, ActorKind, Role
 from models.agent import CAPACITY_DEFAULT
 from models.base import Line
 from models.channel import ChannelKind, Target
-from models.contact import ContactIdentity, Sender, set_owner
-from models.database import retrying, tx
+from models.contact_field import FieldKind
+from models.contact_search import Filter
+from models.database import fetch, retrying, tx
 from models.decision import Availability, Distribution
+from models.identity import Identity, Sender
 from models.inbound import Received, receive
+from models.owner import set_owner
 
 _numbers = count(1)
 
@@ -125,20 +138,16 @@ async def a_channel(
 async def a_contact(
     *channels: Channel,
     sender: str = "ada",
+    name: str = "Ada",
+    phone: str | None = None,
+    email: str | None = None,
     owner_agent: Agent | None = None,
     owner_team: Team | None = None,
 ) -> Contact:
     """A customer who has not written yet, known to these channels, and perhaps owned."""
     by = Actor.system(channels[0].workspace_id)
-    # Until contacts have verbs for it, more than one identity is given by the row.
-    contact = await Contact.create(workspace_id=by.workspace_id, name="Ada")
-    for channel in channels:
-        await ContactIdentity.create(
-            workspace_id=by.workspace_id,
-            contact_id=contact.id,
-            channel_id=channel.id,
-            external_id=sender,
-        )
+    identities = [Identity(channel.id, sender) for channel in channels]
+    contact = await Contact.add(by=by, name=name, phone=phone, email=email, identities=identities)
     if owner_agent is not None or owner_team is not None:
         await set_owner(
             contact.id,
@@ -148,6 +157,53 @@ async def a_contact(
         )
         await contact.refresh_from_db()
     return contact
+
+
+async def a_contact_field(
+    workspace: Workspace,
+    *,
+    name: str | None = None,
+    kind: FieldKind = FieldKind.TEXT,
+    choices: Iterable[str] = (),
+) -> ContactField:
+    return await ContactField.add(
+        by=by_system(workspace),
+        name=name or f"Field {next(_numbers)}",
+        kind=kind,
+        choices=choices,
+    )
+
+
+async def a_segment(
+    workspace: Workspace, *, name: str | None = None, filter: Filter | None = None
+) -> Segment:
+    """A saved filter; everybody meets it unless told otherwise."""
+    return await Segment.add(
+        by=by_system(workspace),
+        name=name or f"Segment {next(_numbers)}",
+        filter=filter or Filter(),
+    )
+
+
+async def a_tag(
+    workspace: Workspace, *, name: str | None = None, of: Iterable[Contact] = ()
+) -> UUID:
+    """A tag, by its row, that some contacts have."""
+    tag_id = uuid4()
+    await fetch(
+        "INSERT INTO tags (id, workspace_id, name) VALUES ($1, $2, $3)",
+        tag_id,
+        workspace.id,
+        name or f"Tag {next(_numbers)}",
+    )
+    for contact in of:
+        await fetch(
+            "INSERT INTO contact_tags (workspace_id, contact_id, tag_id) VALUES ($1, $2, $3)",
+            workspace.id,
+            contact.id,
+            tag_id,
+        )
+    return tag_id
 
 
 async def a_message(

@@ -12,7 +12,6 @@ from models.access import Actor, Role
 from models.agent import LEASE_SECONDS
 from models.base import Line
 from models.channel import ChannelKind
-from models.contact import set_owner
 from models.conversation import Status
 from models.database import fetch, retrying
 from models.decision import Distribution, Outcome, Rule
@@ -27,6 +26,7 @@ from models.errors import (
     TeamInactive,
 )
 from models.event import Kind
+from models.owner import set_owner
 from models.precedence import Reason
 from models.routing import hand_off
 from tests.conftest import Clock

@@ -8,12 +8,12 @@ from models import Agent, Assignment, Channel, Contact, Conversation, Message, W
 from models.access import Actor
 from models.base import Line
 from models.channel import ChannelKind
-from models.contact import Sender
 from models.conversation import Status
 from models.database import fetch, fetchval
 from models.decision import Availability, Distribution, Outcome, Rule
 from models.errors import BadUserInput, Forbidden, LineNotSupported, NotFound
 from models.event import Kind
+from models.identity import Sender
 from models.inbound import receive
 from models.message import TEXT_BYTES_MAX
 from models.team import Team

@@ -11,7 +11,6 @@ import pytest
 
 from models import Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
-from models.contact import set_owner
 from models.conversation import Status
 from models.database import Raced, fetch, fetchval, retrying, tx
 from models.errors import (
@@ -26,6 +25,7 @@ from models.errors import (
 )
 from models.event import Kind
 from models.merge import merge, split
+from models.owner import set_owner
 from models.routing import hand_off
 from models.tag import tag_contact, untag_contact
 from models.verify import violations

@@ -12,7 +12,6 @@ from models import Agent, Assignment, Channel, Contact, Conversation, Team, Work
 from models.access import Actor, Role
 from models.base import Line
 from models.channel import ChannelKind, Target
-from models.contact import ContactIdentity
 from models.conversation import Status
 from models.database import fetch, fetchval, retrying
 from models.decision import Distribution, Rule
@@ -23,6 +22,7 @@ from models.errors import (
     IdentityTaken,
 )
 from models.event import Kind
+from models.identity import ContactIdentity
 from models.inbound import Received
 from models.opening import open_by_hand
 from tests.factories import (

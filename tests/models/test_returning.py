@@ -23,13 +23,13 @@ from models import (
 from models.access import Actor
 from models.agent import LEASE_SECONDS
 from models.base import IdlePeriod, Line
-from models.contact import set_owner
 from models.conversation import Status
 from models.database import fetch, retrying
 from models.decision import Availability, Rule
 from models.errors import ConversationAlreadyOpen, ConversationNotClosed
 from models.event import Kind
 from models.idle import close_idle
+from models.owner import set_owner
 from models.precedence import Reason
 from models.reopening import reopen
 from models.transfer import transfer

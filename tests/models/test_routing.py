@@ -10,13 +10,13 @@ from models import Agent, Assignment, Channel, Contact, Conversation, Team, Work
 from models.access import Role
 from models.agent import LEASE_SECONDS
 from models.base import IdlePeriod, Line
-from models.contact import set_owner
 from models.conversation import Status
 from models.database import fetch
 from models.decision import Availability, Distribution, Outcome, Rule
 from models.errors import BadUserInput, Forbidden, NotFound, TargetInactive
 from models.event import Kind
 from models.idle import close_idle
+from models.owner import set_owner
 from models.precedence import Reason, place, recall
 from models.reservation import BATCH_SIZE_MAX
 from models.transfer import transfer

@@ -14,7 +14,6 @@ from models import Agent, Assignment, Channel, Conversation, Team, Workspace, bo
 from models.access import Actor, Role
 from models.assignment import Ending
 from models.base import IdlePeriod, Line
-from models.contact import set_owner
 from models.conversation import Status
 from models.database import fetch, fetchval, retrying, tx
 from models.decision import Distribution, Rule
@@ -29,6 +28,7 @@ from models.errors import (
 from models.event import Kind
 from models.idle import close_idle
 from models.line_change import set_line
+from models.owner import set_owner
 from models.reopening import reopen
 from models.transfer import transfer
 from tests.conftest import Clock

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from models import Agent, Workspace, invariant, snooze, verify
+from models import Agent, Contact, Workspace, invariant, snooze, verify
 from models.base import Line
+from models.contact_field import FieldKind
 from models.database import Transaction, tx
 from models.decision import Distribution
 from models.invariant import Invariant
@@ -15,6 +16,7 @@ from tests.conftest import Clock
 from tests.factories import (
     a_channel,
     a_contact,
+    a_contact_field,
     a_conversation,
     a_message,
     a_team,
@@ -121,6 +123,27 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE conversations SET reserved_for_id = workspace_id WHERE status = 'QUEUED'",
     ),
     (invariant.RESERVED_WHILE_WAITING, "UPDATE conversations SET reserved_until = relevo_now()"),
+    (invariant.RESERVED_FOR_THE_OWNER, "UPDATE contacts SET owner_agent_id = NULL"),
+    (
+        invariant.RESERVED_FOR_THE_OWNER,
+        "UPDATE contacts SET owner_agent_id = (SELECT min(id::text)::uuid FROM agents)",
+    ),
+    (
+        invariant.VALUES_FIT_THEIR_FIELDS,
+        "UPDATE contact_fields SET choices = '[\"L\"]' WHERE kind = 'CHOICE'",
+    ),
+    (
+        invariant.VALUES_FIT_THEIR_FIELDS,
+        "UPDATE contact_fields SET kind = 'NUMBER' WHERE kind = 'TEXT'",
+    ),
+    (
+        invariant.VALUES_FIT_THEIR_FIELDS,
+        "UPDATE contact_fields SET kind = 'DATE' WHERE kind = 'TEXT'",
+    ),
+    (
+        invariant.VALUES_FIT_THEIR_FIELDS,
+        "UPDATE contacts SET field_values = jsonb_build_object(f.id, 7) FROM contact_fields f",
+    ),
     (
         invariant.BOT_HOLDS_ALONE,
         "ALTER TABLE conversations DROP CONSTRAINT conversations_held_only_when_worked;"
@@ -209,7 +232,24 @@ async def office(workspace: Workspace) -> Workspace:
     await an_owned_one(workspace, with_bot=False)
     twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
+    await a_known_one(workspace)
     return workspace
+
+
+async def a_known_one(workspace: Workspace) -> None:
+    """A contact with a value of every kind."""
+    values = {
+        FieldKind.TEXT: "Lima",
+        FieldKind.NUMBER: "-1.5",
+        FieldKind.DATE: "2026-11-22",
+        FieldKind.CHOICE: "S",
+    }
+    fields = [
+        await a_contact_field(workspace, kind=kind, choices=["S"] if kind == "CHOICE" else [])
+        for kind in values
+    ]
+    given = [(field.id, values[field.kind]) for field in fields]
+    await Contact.add(by=by_system(workspace), name="Ada", values=given)
 
 
 async def an_owned_one(workspace: Workspace, *, with_bot: bool) -> None:

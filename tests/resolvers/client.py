@@ -14,8 +14,10 @@ from models import (
     Channel,
     ClosingReason,
     Contact,
+    ContactField,
     Conversation,
     Message,
+    Segment,
     Tag,
     Team,
     Workspace,
@@ -31,7 +33,10 @@ from resolvers.ids import encode
 from tests.factories import (
     a_channel,
     a_contact,
+    a_contact_field,
     a_conversation,
+    a_segment,
+    a_tag,
     a_team,
     a_workspace,
     an_agent,
@@ -45,8 +50,10 @@ ID_TYPES = (
     "Channel",
     "ClosingReason",
     "Contact",
+    "ContactField",
     "Conversation",
     "Queue",
+    "Segment",
     "Tag",
     "Team",
 )
@@ -151,6 +158,11 @@ class Company:
     spare: Team
     leaver: Agent
     token: Token
+    field: ContactField
+    spare_field: ContactField
+    segment: Segment
+    spare_segment: Segment
+    tag_id: UUID
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -159,9 +171,11 @@ class Company:
             "Channel": self.channel.id,
             "ClosingReason": self.reason.id,
             "Contact": self.contact.id,
+            "ContactField": self.field.id,
             "Conversation": self.waiting.id,
             "Message": self.message.id,
             "Queue": self.team.id,
+            "Segment": self.segment.id,
             "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
@@ -224,6 +238,11 @@ async def a_company() -> Company:
         spare=await a_team(workspace),
         leaver=await an_agent(workspace, connected=False),
         token=token,
+        field=await a_contact_field(workspace, name="City"),
+        spare_field=await a_contact_field(workspace, name="Spare"),
+        segment=await a_segment(workspace, name="Everybody"),
+        spare_segment=await a_segment(workspace, name="Spare"),
+        tag_id=await a_tag(workspace, name="VIP"),
     )
 
 

@@ -40,15 +40,20 @@ NAMED = {
     "channelId": "Channel",
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
+    "fieldId": "ContactField",
     "conversationId": "Conversation",
     "conversationIds": "Conversation",
     "messageId": "Message",
     "mergedId": "Contact",
     "onBehalfOf": "Agent",
+    "ownerAgentId": "Agent",
+    "ownerTeamId": "Team",
     "parentId": "Team",
     "queueId": "Queue",
     "survivorId": "Contact",
     "tagId": "Tag",
+    "segmentId": "Segment",
+    "tagIds": "Tag",
     "teamId": "Team",
     "transfersTo": "Team",
     "tokenId": "Token",
@@ -59,6 +64,7 @@ NAMED = {
 LISTS = ("agentIds", "conversationIds", "ids", "scopes")
 LISTS = ("agentIds", "ids", "scopes", "tags")
 LISTS = ("agentIds", "ids", "scopes", "transfersTo")
+LISTS = ("agentIds", "ids", "scopes", "tagIds")
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     *above, last = place
     inner = variables
     for name in above:
-        inner = inner.setdefault(name, {})
+        inner = inner.setdefault(name, dict(BESIDE.get(name, {})))
     inner[last] = [value] if last in LISTS else value
     return variables
 
@@ -182,6 +188,14 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "contactSplit": _ids("contactId"),
     "contactTag": _ids("contactId"),
     "contactUntag": _ids("contactId"),
+    "contactCreate": (("input", "identities", "channelId"), ("input", "fields", "fieldId")),
+    "contactFieldDelete": _ids("fieldId"),
+    "contactFieldUpdate": _ids("fieldId"),
+    "contactUpdate": (
+        ("input", "contactId"),
+        ("input", "fields", "fieldId"),
+        ("input", "addIdentities", "channelId"),
+    ),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
     "conversationChanged": (("conversationId",),),
@@ -212,6 +226,9 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "whyNot": (("conversationId",), ("agentId",)),
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
+    "segmentCreate": (("input", "filter", "fields", "fieldId"),),
+    "segmentDelete": _ids("segmentId"),
+    "segmentUpdate": (("input", "segmentId"), ("input", "filter", "fields", "fieldId")),
     "team": (("id",),),
     "teamDelete": _ids("teamId"),
     "teamMemberAdd": _ids("teamId", "agentId"),
@@ -228,6 +245,7 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("agentInvite", "agentId"): "operator",
     ("closingReasonDelete", "closingReasonId"): "unused",
     ("teamDelete", "teamId"): "spare",
+    ("contactFieldDelete", "fieldId"): "spare_field",
     ("conversationHandOff", "conversationId"): "with_bot",
     # The contact does not have one open there.
     ("conversationOpen", "channelId"): "desk",
@@ -238,9 +256,17 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("conversationsAssign", "conversationIds"): "one_of_many",
     ("conversationsClose", "conversationIds"): "one_of_many",
     ("messageSetDelivery", "messageId"): "answer",
+    ("segmentDelete", "segmentId"): "spare_segment",
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
+}
+# What an object in a list must say beside a value that is put into it.
+BESIDE: Mapping[str, dict[str, Any]] = {
+    "addIdentities": {"externalId": "i-3"},
+    "fields": {"value": "Lima"},
+    "identities": {"externalId": "i-3"},
+    "removeIdentities": {"externalId": "i-3"},
 }
 VALID: Mapping[str, dict[str, Any]] = {
     "agentCreate": {"input": {"name": "Grace", "email": "grace@example.com"}},
@@ -258,6 +284,18 @@ VALID: Mapping[str, dict[str, Any]] = {
     "conversationTag": {"input": {"tags": ["VIP"]}},
     "conversationUntag": {"input": {"tags": ["VIP"]}},
     "closingReasonUpdate": {"input": {"name": "Gone"}},
+    "contactCreate": {
+        "input": {"name": "Ada", "identities": {"externalId": "i-1"}, "fields": {"value": "Lima"}}
+    },
+    "contactFieldCreate": {"input": {"name": "Size", "kind": "CHOICE", "choices": ["S", "L"]}},
+    "contactFieldUpdate": {"input": {"name": "Town"}},
+    "contactUpdate": {
+        "input": {
+            "name": "Ada",
+            "fields": {"value": "Lima"},
+            "addIdentities": {"externalId": "i-2"},
+        }
+    },
     "messageReceive": {
         "input": {"externalId": "m-1", "contact": {"externalId": "s-1"}, "text": "Hello?"}
     },
@@ -266,6 +304,8 @@ VALID: Mapping[str, dict[str, Any]] = {
     "noteAdd": {"input": {"text": "Hm."}},
     "passwordReset": {"input": {"invitation": "rlv_none", "password": "long enough"}},
     "presenceBeat": {"input": {"device": "browser"}},
+    "segmentCreate": {"input": {"name": "In Lima", "filter": {"fields": {"value": "Lima"}}}},
+    "segmentUpdate": {"input": {"name": "At home", "filter": {"fields": {"value": "Lima"}}}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},
     "teamCreate": {"input": {"name": "North", "line": "SALES"}},

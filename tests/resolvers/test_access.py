@@ -20,6 +20,8 @@ ROLES = (*PEOPLE, *SCOPES)
 (READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
+EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
+SAVING_SEGMENTS = ("MARKETING", *EDITING_CONTACTS)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
 CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
@@ -31,6 +33,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "channels": (*PEOPLE, READ, WRITE, ASSIGN, RECEIVE, SETTINGS, CONFIGURE),
     "closingReasons": EVERYBODY,
     "contact": READING_CONTACTS,
+    # Agents read some contacts; what a workspace knows of all of them is no secret to them.
+    "contactFields": ("AGENT", *READING_CONTACTS, CONFIGURE),
     "contacts": READING_CONTACTS,
     "conversation": SEEING,
     "conversations": SEEING,
@@ -41,6 +45,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     # An agent sees the Todos.
     "queues": ("AGENT", *SEEING),
     "tags": (*PEOPLE, READ, WRITE, ASSIGN, CONTACTS, EDIT, OWN, SETTINGS, CONFIGURE),
+    "segments": ("AGENT", *READING_CONTACTS),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "routingPreview": SEEING,
@@ -66,6 +71,11 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "contactSplit": ("OPERATOR", "ADMIN", EDIT),
     "contactTag": ("OPERATOR", "MARKETING", "ADMIN", EDIT),
     "contactUntag": ("OPERATOR", "MARKETING", "ADMIN", EDIT),
+    "contactCreate": EDITING_CONTACTS,
+    "contactFieldCreate": CONFIGURING,
+    "contactFieldDelete": CONFIGURING,
+    "contactFieldUpdate": CONFIGURING,
+    "contactUpdate": EDITING_CONTACTS,
     "conversationAssign": ("OPERATOR", "ADMIN", ASSIGN),
     "conversationClose": WORKING,
     "conversationHandOff": ("ADMIN", RECEIVE),
@@ -91,6 +101,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     # Only an invitation gives that right, to a stranger too.
     "passwordReset": (),
     "presenceBeat": ("OPERATOR", "ADMIN", PRESENCE),
+    "segmentCreate": SAVING_SEGMENTS,
+    "segmentDelete": SAVING_SEGMENTS,
+    "segmentUpdate": SAVING_SEGMENTS,
     "signIn": (),
     "signOut": EVERYBODY,
     # No script creates a sales group.

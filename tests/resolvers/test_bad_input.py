@@ -249,6 +249,22 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("contactTag", ("input", "tags"), 50),
     ("conversationTag", ("input", "tags"), 50),
     ("conversationUntag", ("input", "tags"), 50),
+    ("contactCreate", ("input", "name"), 200),
+    ("contactCreate", ("input", "phone"), 40),
+    ("contactCreate", ("input", "email"), 254),
+    ("contactCreate", ("input", "identities", "externalId"), 200),
+    ("contactCreate", ("input", "fields", "value"), 1_000),
+    ("contactUpdate", ("input", "name"), 200),
+    ("contactUpdate", ("input", "phone"), 40),
+    ("contactUpdate", ("input", "email"), 254),
+    ("contactUpdate", ("input", "addIdentities", "externalId"), 200),
+    ("contactFieldCreate", ("input", "name"), 200),
+    ("contactFieldCreate", ("input", "choices"), 100),
+    ("contactFieldUpdate", ("input", "name"), 200),
+    ("segmentCreate", ("input", "name"), 200),
+    ("segmentCreate", ("input", "filter", "search"), 200),
+    ("segmentCreate", ("input", "filter", "fields", "value"), 1_000),
+    ("segmentUpdate", ("input", "name"), 200),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -300,6 +316,16 @@ async def test_a_text_fills_its_column_and_no_more(
         ("workspaceUpdate", ("input", "name")),
         ("contactTag", ("input", "tags")),
         ("conversationUntag", ("input", "tags")),
+        ("contactCreate", ("input", "name")),
+        ("contactCreate", ("input", "identities", "externalId")),
+        ("contactUpdate", ("input", "name")),
+        ("contactUpdate", ("input", "addIdentities", "externalId")),
+        ("contactFieldCreate", ("input", "name")),
+        ("contactFieldCreate", ("input", "choices")),
+        ("contactFieldUpdate", ("input", "name")),
+        ("segmentCreate", ("input", "name")),
+        ("segmentCreate", ("input", "filter", "search")),
+        ("segmentUpdate", ("input", "name")),
     ],
 )
 async def test_what_must_say_something_is_not_blank(
@@ -474,7 +500,7 @@ async def test_a_page_has_1_to_100_entries_from_one_end(company: Company, admin:
             answer = await admin.ask(operation.document, **page)
 
             assert answer.codes == ["BAD_USER_INPUT"], (operation.name, page)
-    assert len(PAGED) == 9
+    assert len(PAGED) == 12
 
 
 def packed(*parts: object) -> str:

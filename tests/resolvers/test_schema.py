@@ -41,6 +41,11 @@ TAG_EVENTS = [
 ]
 # Lists that are bounded by something else than a page, and by what.
 BOUNDED_LISTS = {
+    "Contact.fields": "100, as many as a workspace may define",
+    "ContactField.choices": "100",
+    "SegmentFilter.fields": "20",
+    "SegmentFilter.tagIds": "20",
+    "Workspace.ownerSetters": "the three roles that may be among them",
     "Query.nodes": "as many as the ids that were sent",
     "Viewer.scopes": "the scopes there are",
     "BusinessHours.weekly": "50 intervals",

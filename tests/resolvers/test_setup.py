@@ -51,7 +51,7 @@ async def a_message_for(script: Client, channel_id: str, number: int) -> dict[st
 
 
 WORKSPACE = """name idlePeriod closingReasonRequired transfersToUnavailable ownedSkipsBot
-    ownerWaitMinutes stickyFallsThrough reassignmentWindowHours"""
+    ownerWaitMinutes stickyFallsThrough reassignmentWindowHours ownerSetters"""
 
 
 async def test_a_workspace_changes_what_it_is_told_to(company: Company, admin: Client) -> None:
@@ -64,6 +64,7 @@ async def test_a_workspace_changes_what_it_is_told_to(company: Company, admin: C
         "ownerWaitMinutes": 30,
         "stickyFallsThrough": True,
         "reassignmentWindowHours": 24,
+        "ownerSetters": ["AGENT", "MARKETING"],
     }
 
     changed = await shown(admin, "workspaceUpdate", changes, "workspace", WORKSPACE)
@@ -82,6 +83,15 @@ async def test_what_is_left_out_stays_and_null_is_for_ever(company: Company, adm
 
     assert (changed["ownerWaitMinutes"], changed["reassignmentWindowHours"]) == (30, None)
     assert changed["name"] == company.workspace.name
+
+
+@pytest.mark.parametrize("role", ["OPERATOR", "ADMIN", "INTEGRATION"])
+async def test_who_sets_owners_is_no_choice_for_every_role(
+    company: Company, admin: Client, role: str
+) -> None:
+    answer = await admin.do("workspaceUpdate", {"ownerSetters": ["AGENT", role]})
+
+    assert answer.codes == ["BAD_USER_INPUT"]
 
 
 async def test_a_group_is_created_below_another(company: Company, admin: Client) -> None:

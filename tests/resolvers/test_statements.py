@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 from asyncpg.connection import Connection
 
+from models import Contact
+from models.contact_search import Filter
 from models.decision import Distribution
 from models.tag import tag_conversation
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
     a_contact,
+    a_contact_field,
     a_conversation,
+    a_segment,
     a_team,
     an_agent,
     as_agent,
+    by_system,
     working,
 )
 from tests.resolvers.client import Company, a_company, integration_of, session_of
@@ -131,7 +136,14 @@ LISTS: dict[str, str] = {
     "queues": "id waitingCount team { name } conversations(first: 3) { totalCount nodes {"
     " id position assignee { name } contact { name } } }",
     "agents": "id name load isConnected availability",
-    "contacts": "id name tags { name } mergedInto { id } mergedContacts(first: 2) { nodes { id } }",
+    "contacts": "id name owner { agent { name } } tags { name }"
+    " fields { name kind value field { choices } }"
+    " identities(first: 2) { totalCount nodes { externalId channel { name } } }"
+    " conversations(last: 2) { totalCount nodes { id status assignee { name } } }"
+    " mergedInto { id } mergedContacts(first: 2) { nodes { id } }",
+    "contactFields": "id name kind choices",
+    "segments": "id name contacts(first: 2) { totalCount nodes { name fields { value } } }"
+    " filter { search ownerAgent { name } fields { value field { name } } }",
     "closingReasons": "id name",
     "conversations": "id contact { name tags { name } } tags { name }"
     " messages(last: 2) { totalCount nodes { text } }",
@@ -147,7 +159,11 @@ async def test_every_list_costs_the_same_however_long_it_is(
 ) -> None:
     for _ in range(16):
         team = await a_team(busy.workspace, members=[busy.agent])
-        await a_conversation(busy.workspace, team=team)
+        known = await a_conversation(busy.workspace, team=team)
+        field = await a_contact_field(busy.workspace)
+        values = [(field.id, "Lima")]
+        await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
+        await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))
     page = (

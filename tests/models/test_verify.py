@@ -126,7 +126,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.RESERVED_FOR_THE_OWNER, "UPDATE contacts SET owner_agent_id = NULL"),
     (
         invariant.RESERVED_FOR_THE_OWNER,
-        "UPDATE contacts SET owner_agent_id = (SELECT min(id::text)::uuid FROM agents)",
+        "UPDATE contacts c SET owner_agent_id = a.id FROM agents a WHERE a.id <> c.owner_agent_id",
     ),
     (
         invariant.VALUES_FIT_THEIR_FIELDS,

@@ -8,6 +8,7 @@ import strawberry
 from models.base import Line
 from models.conversation import Status
 from models.decision import Availability
+from models.tag import TAGS_MAX
 from resolvers.context import Info
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
 from resolvers.pagination import (
@@ -142,7 +143,7 @@ class Conversation(Node):
     async def team(self, info: Info) -> Team | None:
         return await team_of(info, self.row["team_id"])
 
-    @strawberry.field(description="Its tags, by name; at most 20.")
+    @strawberry.field(description=f"Its tags, by name; at most {TAGS_MAX}.")
     async def tags(self, info: Info) -> list[Tag]:
         return await tags_of(info, "conversation", self.row["id"])
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
+from models.tag import TAGS_MAX
 from resolvers.context import Info
 from resolvers.ids import encode
 from resolvers.loaders import AGENT_COLUMNS
@@ -285,7 +286,7 @@ class Contact(Node):
         agent_id, team_id = self.row["owner_agent_id"], self.row["owner_team_id"]
         return Owner(agent_id=agent_id, team_id=team_id) if agent_id or team_id else None
 
-    @strawberry.field(description="Its tags, by name; at most 20.")
+    @strawberry.field(description=f"Its tags, by name; at most {TAGS_MAX}.")
     async def tags(self, info: Info) -> list[Tag]:
         return await tags_of(info, "contact", self.row["id"])
 

@@ -9,6 +9,7 @@ import strawberry
 
 from models.contact_field import FieldKind
 from models.contact_search import Wanted
+from models.tag import TAGS_MAX
 from resolvers.context import Info
 from resolvers.enums import described
 from resolvers.pagination import (
@@ -152,7 +153,7 @@ class Contact(Node):
 
         return await conversations_with(info, self.row["id"], Page(first, after, last, before))
 
-    @strawberry.field(description="Its tags, by name; at most 20.")
+    @strawberry.field(description=f"Its tags, by name; at most {TAGS_MAX}.")
     async def tags(self, info: Info) -> list[Tag]:
         return await tags_of(info, "contact", self.row["id"])
 

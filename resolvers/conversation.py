@@ -10,6 +10,7 @@ from models.conversation import Status
 from models.decision import Availability
 from models.precedence import Sticky
 from models.stickiness import ends_at, sticky
+from models.tag import TAGS_MAX
 from resolvers.contact import Contact
 from resolvers.context import Info
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
@@ -149,7 +150,7 @@ class Conversation(Node):
     async def team(self, info: Info) -> Team | None:
         return await team_of(info, self.row["team_id"])
 
-    @strawberry.field(description="Its tags, by name; at most 20.")
+    @strawberry.field(description=f"Its tags, by name; at most {TAGS_MAX}.")
     async def tags(self, info: Info) -> list[Tag]:
         return await tags_of(info, "conversation", self.row["id"])
 

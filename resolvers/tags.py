@@ -6,6 +6,7 @@ import strawberry
 
 from models import tag as tags
 from models.access import Actor
+from models.tag import TAG_LENGTH_MAX, TAGS_MAX
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
@@ -15,6 +16,9 @@ from resolvers.inputs import CommandInput, ConversationInput
 from resolvers.pagination import Connection, Edge
 from resolvers.settings import listing
 from resolvers.types import Tag
+
+_NAMES = f"Names, 1 to {TAGS_MAX} of up to {TAG_LENGTH_MAX} characters; new ones are made."
+_KNOWN = f"Names, 1 to {TAGS_MAX}; unknown ones do not matter."
 
 
 @strawberry.type(description="A tag of a page.")
@@ -45,28 +49,24 @@ class TagQuery:
 
 @strawberry.input(description="Mark a conversation.")
 class ConversationTagInput(ConversationInput):
-    tags: list[str] = strawberry.field(
-        description="Names, 1 to 20 of up to 50 characters; new ones are made."
-    )
+    tags: list[str] = strawberry.field(description=_NAMES)
 
 
 @strawberry.input(description="Take tags from a conversation.")
 class ConversationUntagInput(ConversationInput):
-    tags: list[str] = strawberry.field(description="Names, 1 to 20; unknown ones do not matter.")
+    tags: list[str] = strawberry.field(description=_KNOWN)
 
 
 @strawberry.input(description="Mark a contact.")
 class ContactTagInput(CommandInput):
     contact_id: strawberry.ID = strawberry.field(description="Which contact.")
-    tags: list[str] = strawberry.field(
-        description="Names, 1 to 20 of up to 50 characters; new ones are made."
-    )
+    tags: list[str] = strawberry.field(description=_NAMES)
 
 
 @strawberry.input(description="Take tags from a contact.")
 class ContactUntagInput(CommandInput):
     contact_id: strawberry.ID = strawberry.field(description="Which contact.")
-    tags: list[str] = strawberry.field(description="Names, 1 to 20; unknown ones do not matter.")
+    tags: list[str] = strawberry.field(description=_KNOWN)
 
 
 @strawberry.type(description="What tagging came to.")

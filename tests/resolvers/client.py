@@ -1,7 +1,7 @@
 """How tests call the API: over HTTP with a bearer token, as a client would; and whom they ask."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -146,12 +146,8 @@ class Company:
     with_bot: Conversation
     also_with_bot: Conversation
     escalated: Conversation
-    to_put_off: Conversation
-    snoozed: Conversation
-    one_of_many: Conversation
     desk: Channel
     message: Message
-    answer: Message
     reason: ClosingReason
     tag: Tag
     unused: ClosingReason
@@ -226,12 +222,8 @@ async def a_company() -> Company:
         with_bot=await a_conversation(workspace, channel=desk),
         also_with_bot=await a_conversation(workspace, channel=desk),
         escalated=await a_conversation(workspace, channel=desk, holder=operator),
-        to_put_off=await a_conversation(workspace, channel=desk, holder=operator),
-        snoozed=await _snoozed(await a_conversation(workspace, channel=desk, holder=operator)),
-        one_of_many=await a_conversation(workspace, channel=channel),
         desk=desk,
         message=await Message.get(conversation_id=waiting.id),
-        answer=await _answer(await a_conversation(workspace, channel=desk, holder=operator)),
         reason=await ClosingReason.add(by=by, name="Solved"),
         tag=await Tag.get(workspace_id=workspace.id),
         unused=await ClosingReason.add(by=by, name="Never given"),
@@ -243,6 +235,31 @@ async def a_company() -> Company:
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
         tag_id=await a_tag(workspace, name="VIP"),
+    )
+
+
+@dataclass(frozen=True)
+class BusyCompany(Company):
+    """A company with one of everything that some command asks for, too."""
+
+    to_put_off: Conversation
+    snoozed: Conversation
+    one_of_many: Conversation
+    answer: Message
+
+
+async def a_busy_company() -> BusyCompany:
+    company = await a_company()
+    desk, operator = company.desk, company.operator
+    put_off, snoozed, answered = [
+        await a_conversation(company.workspace, channel=desk, holder=operator) for _ in range(3)
+    ]
+    return BusyCompany(
+        **{part.name: getattr(company, part.name) for part in fields(company)},
+        to_put_off=put_off,
+        snoozed=await _snoozed(snoozed),
+        one_of_many=await a_conversation(company.workspace, channel=company.channel),
+        answer=await _answer(answered),
     )
 
 

@@ -8,7 +8,7 @@ from api.app import graphql_app
 from api.auth import Caller
 from api.graphql import GraphQLApp
 from models.stream import Reader
-from tests.resolvers.client import Client, Company, a_company
+from tests.resolvers.client import BusyCompany, Client, Company, a_busy_company, a_company
 
 As = Callable[[str | None], Client]
 
@@ -28,6 +28,12 @@ def calling(app: GraphQLApp[Caller]) -> As:
 @pytest.fixture
 async def company(database: str) -> Company:
     return await a_company()
+
+
+@pytest.fixture
+async def busy_company(database: str) -> BusyCompany:
+    """A company in which every command can be run."""
+    return await a_busy_company()
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ from models.base import Line
 from models.decision import Distribution
 from resolvers.ids import encode
 from tests.factories import a_conversation, a_team, an_agent
-from tests.resolvers.client import Client, Company, contents, integration_of, session_of
+from tests.resolvers.client import (
+    BusyCompany,
+    Client,
+    Company,
+    contents,
+    integration_of,
+    session_of,
+)
 from tests.resolvers.conftest import As
 from tests.resolvers.documents import OPERATIONS, put, valid
 
@@ -122,6 +129,11 @@ OTHERS = {"conversationReopen": "closed", "conversationUnassign": "held"}
 # What whoever has no token may do too, with a secret of another kind.
 STRANGERS = ("passwordReset", "signIn")
 REFUSED = ({"FORBIDDEN"}, {"NOT_FOUND"})
+
+
+@pytest.fixture
+def company(busy_company: BusyCompany) -> BusyCompany:
+    return busy_company
 
 
 @pytest.fixture

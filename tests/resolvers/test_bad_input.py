@@ -27,6 +27,7 @@ from tests.factories import a_channel, a_team, by_system
 from tests.resolvers.client import (
     ID_TYPES,
     Answer,
+    BusyCompany,
     Client,
     Company,
     contents,
@@ -82,6 +83,11 @@ async def trying(
                 assert after == before or not answer.codes, what
                 before = after
                 yield what, answer
+
+
+@pytest.fixture
+def company(busy_company: BusyCompany) -> BusyCompany:
+    return busy_company
 
 
 @pytest.fixture

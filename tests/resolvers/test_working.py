@@ -13,17 +13,22 @@ from models.database import fetchval
 from resolvers.ids import encode
 from tests.conftest import Clock
 from tests.factories import an_agent, by_system
-from tests.resolvers.client import Answer, Client, Company, integration_of, session_of
+from tests.resolvers.client import Answer, BusyCompany, Client, integration_of, session_of
 from tests.resolvers.conftest import As
 
 
 @pytest.fixture
-async def agent(company: Company, calling: As) -> Client:
+def company(busy_company: BusyCompany) -> BusyCompany:
+    return busy_company
+
+
+@pytest.fixture
+async def agent(company: BusyCompany, calling: As) -> Client:
     return calling(await session_of(company.agent))
 
 
 @pytest.fixture
-async def admin(company: Company, calling: As) -> Client:
+async def admin(company: BusyCompany, calling: As) -> Client:
     return calling(await session_of(company.admin))
 
 
@@ -46,7 +51,7 @@ async def the_last(client: Client, fields: str = "") -> dict[str, Any]:
 
 
 async def test_putting_off_shows_until_when_and_whom_it_frees(
-    company: Company, agent: Client, admin: Client
+    company: BusyCompany, agent: Client, admin: Client
 ) -> None:
     until = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
     shown = "conversation { status snoozedUntil closesAt assignee { load } }"
@@ -82,7 +87,7 @@ async def test_putting_off_shows_until_when_and_whom_it_frees(
 
 
 async def test_without_a_time_it_sleeps_until_the_customer_writes(
-    company: Company, agent: Client, admin: Client
+    company: BusyCompany, agent: Client, admin: Client
 ) -> None:
     shown = "conversation { snoozedUntil } "
 
@@ -93,7 +98,7 @@ async def test_without_a_time_it_sleeps_until_the_customer_writes(
     assert told["until"] is None
 
 
-async def test_a_time_in_the_past_is_refused(company: Company, agent: Client) -> None:
+async def test_a_time_in_the_past_is_refused(company: BusyCompany, agent: Client) -> None:
     given = {**of(company.held), "until": "2001-01-01T00:00:00Z"}
 
     refused = await agent.do("conversationSnooze", given)
@@ -108,7 +113,9 @@ async def test_a_time_in_the_past_is_refused(company: Company, agent: Client) ->
     ]
 
 
-async def test_setting_the_line_shows_the_team_it_comes_to(company: Company, admin: Client) -> None:
+async def test_setting_the_line_shows_the_team_it_comes_to(
+    company: BusyCompany, admin: Client
+) -> None:
     await company.channel.assign(
         Line.SUPPORT, Target(company.department.id), by=by_system(company.workspace)
     )
@@ -132,7 +139,7 @@ async def test_setting_the_line_shows_the_team_it_comes_to(company: Company, adm
 
 
 async def test_opening_shows_whoever_opened_it(
-    company: Company, agent: Client, admin: Client
+    company: BusyCompany, agent: Client, admin: Client
 ) -> None:
     given = {
         "contactId": encode("Contact", company.closed.contact_id),
@@ -160,7 +167,7 @@ async def test_opening_shows_whoever_opened_it(
     assert (told["kind"], told["rule"]) == ("CONVERSATION_ASSIGNED", "OPENED_BY_HAND")
 
 
-async def test_an_integration_opens_for_an_agent(company: Company, calling: As) -> None:
+async def test_an_integration_opens_for_an_agent(company: BusyCompany, calling: As) -> None:
     script = calling(await integration_of(company.workspace, "conversations:write"))
     given = {
         "contactId": encode("Contact", company.closed.contact_id),
@@ -174,7 +181,7 @@ async def test_an_integration_opens_for_an_agent(company: Company, calling: As) 
 
 
 async def test_the_receiver_of_a_transfer_reads_the_reason_and_sees_the_owner(
-    company: Company, agent: Client, admin: Client, calling: As
+    company: BusyCompany, agent: Client, admin: Client, calling: As
 ) -> None:
     colleague = await an_agent(company.workspace)
     await admin.do(
@@ -213,7 +220,7 @@ async def test_the_receiver_of_a_transfer_reads_the_reason_and_sees_the_owner(
 
 
 async def test_a_delivery_is_shown_on_its_message(
-    company: Company, admin: Client, calling: As
+    company: BusyCompany, admin: Client, calling: As
 ) -> None:
     script = calling(await integration_of(company.workspace, "messages:receive"))
     id = encode("Message", company.answer.id)
@@ -241,7 +248,7 @@ async def test_a_delivery_is_shown_on_its_message(
     }
 
 
-async def test_only_answers_have_a_delivery(company: Company, admin: Client) -> None:
+async def test_only_answers_have_a_delivery(company: BusyCompany, admin: Client) -> None:
     answer = await admin.ask(
         "query ($id: ID!) { conversation(id: $id) { messages { nodes { direction delivery } } } }",
         id=encode("Conversation", company.answer.conversation_id),
@@ -256,7 +263,7 @@ async def test_only_answers_have_a_delivery(company: Company, admin: Client) -> 
 RESULTS = """results { conversation { id status } userErrors { code path facts { name value } } }"""
 
 
-async def test_a_bulk_command_answers_for_each(company: Company, admin: Client) -> None:
+async def test_a_bulk_command_answers_for_each(company: BusyCompany, admin: Client) -> None:
     ids = [company.id("Conversation"), str(encode("Conversation", company.held.id))]
     given = {"conversationIds": ids, "agentId": company.id("Agent"), "idempotencyKey": "1"}
 
@@ -279,7 +286,7 @@ async def test_a_bulk_command_answers_for_each(company: Company, admin: Client) 
     assert again.data == answer.data
 
 
-async def test_many_are_closed_at_once(company: Company, admin: Client) -> None:
+async def test_many_are_closed_at_once(company: BusyCompany, admin: Client) -> None:
     ids = [company.id("Conversation"), str(encode("Conversation", company.closed.id))]
     given = {
         "conversationIds": ids,
@@ -296,7 +303,7 @@ async def test_many_are_closed_at_once(company: Company, admin: Client) -> None:
 
 @pytest.mark.parametrize("number", [0, bulk.CONVERSATIONS_MAX + 1])
 async def test_a_bulk_command_names_one_to_a_hundred(
-    company: Company, admin: Client, number: int
+    company: BusyCompany, admin: Client, number: int
 ) -> None:
     ids = [company.id("Conversation")] * number
 
@@ -306,7 +313,7 @@ async def test_a_bulk_command_names_one_to_a_hundred(
 
 
 async def test_an_event_says_which_rule_moved_it(
-    company: Company, admin: Client, clock: Clock
+    company: BusyCompany, admin: Client, clock: Clock
 ) -> None:
     await Team.filter(id=company.team.id).update(answer_timeout_minutes=1)
     await clock.travel(minutes=2)
@@ -320,7 +327,7 @@ async def test_an_event_says_which_rule_moved_it(
 
 
 async def test_a_rule_of_a_newer_version_is_no_rule_of_ours(
-    company: Company, agent: Client, admin: Client
+    company: BusyCompany, agent: Client, admin: Client
 ) -> None:
     await agent.do("conversationUnassign", of(company.held))
     await fetchval(

@@ -23,8 +23,8 @@ EXIT_NOT_STARTED = 3
 # Those of models.access, which help must not load.
 SCOPES = (
     *("conversations:read", "conversations:write", "conversations:assign"),
-    *("messages:receive", "contacts:read", "contacts:own"),
-    *("presence:write", "settings:read", "settings:write"),
+    *("messages:receive", "contacts:read", "contacts:write", "contacts:own"),
+    *("presence:write", "settings:read", "settings:write", "reports:read"),
 )
 GRACE_SECONDS = 8  # less than the 10 s after which `relevo up` and most platforms kill
 

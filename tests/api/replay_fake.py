@@ -24,14 +24,23 @@ SCHEMA = build_schema(
     type Named { id: ID! name: String! }
     type LoggedEvent { seq: Int! }
     type OtherEvent { id: ID! }
-    union Event = LoggedEvent | OtherEvent
+    type ConversationEvent { kind: EventKind! rule: String toTeam: Team }
+    union Event = LoggedEvent | OtherEvent | ConversationEvent
+    enum EventKind { CONVERSATION_OPENED CONVERSATION_REOPENED CONVERSATION_HANDED_OFF }
+    input EventFilter { kinds: [EventKind!] }
+    type PageInfo { hasNextPage: Boolean! endCursor: String }
+    type Team { id: ID! name: String! line: String! isTodos: Boolean! isActive: Boolean! }
+    type Viewer { agent: Agent scopes: [String!]! }
     type Channels { nodes: [Channel!]! }
     type Agents { nodes: [Agent!]! }
     type Nameds { nodes: [Named!]! }
-    type Events { nodes: [Event!]! }
+    type Events { nodes: [Event!]! pageInfo: PageInfo! }
+    type Teams { nodes: [Team!]! }
     type UserError { code: String! message: String! path: [String!] }
     type Message { id: ID! }
-    type Conversation { id: ID! status: String! assignee: Agent queue: Named }
+    type Conversation {
+        id: ID! status: String! assignee: Agent queue: Named line: String! contact: Named
+    }
     type Closure { id: ID! }
     input ContactInput { externalId: String! name: String }
     input MessageReceiveInput {
@@ -49,6 +58,10 @@ SCHEMA = build_schema(
     input AgentSetAvailabilityInput {
         agentId: ID availability: AgentAvailability acceptsNew: Boolean idempotencyKey: String
     }
+    input WorkspaceUpdateInput { reassignmentWindowHours: Int idempotencyKey: String }
+    input ChannelSetBotInput { channelId: ID! isOn: Boolean! idempotencyKey: String }
+    input ConversationHandOffInput { conversationId: ID! idempotencyKey: String }
+    input ContactSetOwnerInput { contactId: ID! agentId: ID teamId: ID idempotencyKey: String }
     type MessageReceivePayload {
         duplicate: Boolean opened: Boolean message: Message conversation: Conversation
         userErrors: [UserError!]!
@@ -60,11 +73,17 @@ SCHEMA = build_schema(
         conversation: Conversation closure: Closure userErrors: [UserError!]!
     }
     type AgentPayload { agent: Agent userErrors: [UserError!]! }
+    type WorkspacePayload { workspace: Named userErrors: [UserError!]! }
+    type ChannelPayload { channel: Channel userErrors: [UserError!]! }
+    type ConversationPayload { conversation: Conversation userErrors: [UserError!]! }
+    type ContactPayload { contact: Named userErrors: [UserError!]! }
     type Query {
         channels(first: Int): Channels
         agents(first: Int): Agents
         closingReasons(first: Int): Nameds
-        events(first: Int, last: Int): Events
+        events(first: Int, last: Int, after: String, filter: EventFilter): Events
+        teams(first: Int): Teams
+        viewer: Viewer
         conversation(id: ID!): Conversation
     }
     type Mutation {
@@ -73,6 +92,10 @@ SCHEMA = build_schema(
         conversationClose(input: ConversationCloseInput!): ConversationClosePayload
         presenceBeat(input: PresenceBeatInput!): AgentPayload
         agentSetAvailability(input: AgentSetAvailabilityInput!): AgentPayload
+        workspaceUpdate(input: WorkspaceUpdateInput!): WorkspacePayload
+        channelSetBot(input: ChannelSetBotInput!): ChannelPayload
+        conversationHandOff(input: ConversationHandOffInput!): ConversationPayload
+        contactSetOwner(input: ContactSetOwnerInput!): ContactPayload
     }
     """
 )
@@ -92,6 +115,12 @@ class FakeWorkspace:
     room: bool = True
     fault: Callable[[Fields], Response | None] = lambda _: None
     refuse: str | None = None
+    scopes: list[str] = field(default_factory=lambda: ["contacts:own"])
+    teams: list[Fields] = field(default_factory=list)
+    bots: set[str] = field(default_factory=set)
+    owners: dict[str, str] = field(default_factory=dict)
+    # Events of the log, a page each.
+    routed: list[Fields] = field(default_factory=list)
     channels: list[Fields] = field(default_factory=list)
     inputs: list[Fields] = field(default_factory=list)
     conversations: dict[str, Fields] = field(default_factory=dict)
@@ -126,19 +155,33 @@ class FakeWorkspace:
 
     def _root(self) -> dict[str, Any]:
         admin = self.agent | {"id": "root", "name": "Root", "role": "ADMIN"}
-        newest = {"__typename": "LoggedEvent", "seq": 10 + len(self.transcript)}
         return {
             "channels": {"nodes": self.channels},
             "agents": {"nodes": [self.agent, admin]},
             "closingReasons": {"nodes": [{"id": "solved", "name": "Solved"}]},
-            "events": {"nodes": [newest]},
+            "events": lambda _info, **wanted: self._events(**wanted),
+            "teams": {"nodes": self.teams},
+            "viewer": {"agent": None, "scopes": self.scopes},
             "conversation": lambda _info, **wanted: self.conversations[wanted["id"]],
             "messageReceive": self._once(self._receive),
             "messageSend": self._once(self._send),
             "conversationClose": self._once(self._close),
             "presenceBeat": self._once(self._beat),
             "agentSetAvailability": self._once(self._set_availability),
+            "workspaceUpdate": self._once(lambda _: {"workspace": None}),
+            "channelSetBot": self._once(self._set_bot),
+            "conversationHandOff": self._once(self._hand_off),
+            "contactSetOwner": self._once(self._set_owner),
         }
+
+    def _events(self, *, after: str | None = None, **wanted: Any) -> Fields:
+        if "filter" not in wanted:
+            newest = {"__typename": "LoggedEvent", "seq": 10 + len(self.transcript)}
+            return {"nodes": [newest], "pageInfo": {"hasNextPage": False, "endCursor": "0"}}
+        page = int(after or 0)
+        nodes = self.routed[page : page + 1]
+        more = page + 1 < len(self.routed)
+        return {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": str(page + 1)}}
 
     def _once(self, work: Callable[[Fields], Fields]) -> Callable[[Any, Fields], Fields]:
         def resolve(_info: Any, input: Fields) -> Fields:
@@ -163,14 +206,35 @@ class FakeWorkspace:
         self.transcript.append((name, input["text"]))
         opened = self.conversations.get(name, {"status": "CLOSED"})["status"] == "CLOSED"
         if opened:
-            self.conversations[name] = self._opened(name)
+            self.conversations[name] = self._opened(name, input["channelId"])
         return {"duplicate": False, "opened": opened, "conversation": self.conversations[name]}
 
-    def _opened(self, name: str) -> Fields:
+    def _opened(self, name: str, channel: str) -> Fields:
+        known = {"id": name, "line": "SALES", "contact": {"id": f"contact of {name}"}}
+        if channel in self.bots:
+            return known | {"status": "BOT", "assignee": None, "queue": None}
+        return known | self._placed()
+
+    def _placed(self) -> Fields:
         if self.room:
-            return {"id": name, "status": "ASSIGNED", "assignee": self.agent, "queue": None}
+            return {"status": "ASSIGNED", "assignee": self.agent, "queue": None}
         queue = {"id": "todos", "name": "Todos [sales]"}
-        return {"id": name, "status": "QUEUED", "assignee": None, "queue": queue}
+        return {"status": "QUEUED", "assignee": None, "queue": queue}
+
+    def _set_bot(self, input: Fields) -> Fields:
+        self.bots.add(input["channelId"])
+        return {"channel": None}
+
+    def _hand_off(self, input: Fields) -> Fields:
+        conversation = self.conversations[input["conversationId"]]
+        if conversation["status"] != "BOT":
+            return {"userErrors": [{"code": "CONVERSATION_NOT_WITH_BOT", "message": "No."}]}
+        conversation |= self._placed()
+        return {"conversation": dict(conversation)}
+
+    def _set_owner(self, input: Fields) -> Fields:
+        self.owners[input["contactId"]] = input.get("agentId") or input["teamId"]
+        return {"contact": None}
 
     def _send(self, input: Fields) -> Fields:
         conversation = self.conversations[input["conversationId"]]

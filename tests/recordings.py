@@ -51,9 +51,13 @@ class Recording:
     duplicates: int
 
 
-def record(file: Path) -> Recording:
-    """Write a day of its own: its contacts and messages are named after the file."""
-    turns = list(_turns(file.stem))
+def record(file: Path, *, contacts: int = CONTACTS, visits: range = range(1)) -> Recording:
+    """Write a day of its own: its contacts are named after the file, and its messages as well.
+
+    With more than one visit everybody comes back once all have gone; recordings in files of one
+    name continue each other when their `visits` do.
+    """
+    turns = [turn for visit in visits for turn in _turns(file.stem, contacts, visit)]
     inbound = [turn for turn in turns if turn["direction"] == "INBOUND"]
     repeated = {str(turn["externalId"]) for turn in inbound[::REPEATED_EVERY]}
     delivered = list(_delivered(turns, repeated))
@@ -61,16 +65,16 @@ def record(file: Path) -> Recording:
     return Recording(file, len(delivered), len(inbound), len(repeated))
 
 
-def _turns(day: str) -> Iterator[Fields]:
+def _turns(day: str, contacts: int, visit: int) -> Iterator[Fields]:
     """All dialogues at once, a turn of each in each round."""
-    dialogues = [_dialogue(day, number, CROWDED) for number in range(CONTACTS)]
-    for number in range(0, CONTACTS, QUIET_EVERY):
+    dialogues = [_dialogue(day, number, visit, CROWDED) for number in range(contacts)]
+    for number in range(0, contacts, QUIET_EVERY):
         channel = QUIET[number % len(QUIET)]
-        dialogues.append(_dialogue(day, number, channel))
+        dialogues.append(_dialogue(day, number, visit, channel))
     return (turn for turns in zip_longest(*dialogues) for turn in turns if turn)
 
 
-def _dialogue(day: str, number: int, channel: tuple[str, str]) -> Iterator[Fields]:
+def _dialogue(day: str, number: int, visit: int, channel: tuple[str, str]) -> Iterator[Fields]:
     """Question and answer in turn; some are longer than others, and some never come to an end."""
     name, kind = channel
     thing = THINGS[number % len(THINGS)]
@@ -82,7 +86,7 @@ def _dialogue(day: str, number: int, channel: tuple[str, str]) -> Iterator[Field
             "kind": kind,
             "contact": f"{day}-contact-{number}",
             "direction": "OUTBOUND" if position % 2 else "INBOUND",
-            "externalId": f"{day}-{number}-{name}-{position}",
+            "externalId": f"{day}-{visit}-{number}-{name}-{position}",
             "topic": thing,
             "text": sentence.format(thing),
             "last": is_finished and position == 2 * len(pairs) - 1,

@@ -2,13 +2,10 @@
 
 import asyncio
 import random
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from graphql import build_schema, graphql
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -258,14 +255,5 @@ class FakeWorkspace:
         return {"agent": self.agent}
 
 
-@asynccontextmanager
-async def serving(workspace: FakeWorkspace) -> AsyncIterator[str]:
-    """The address of a server for the workspace, on a free port of the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        # It listens already: whoever connects before uvicorn is up waits in the backlog.
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await running
+def app_of(workspace: FakeWorkspace) -> Starlette:
+    return Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])

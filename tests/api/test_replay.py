@@ -17,7 +17,8 @@ from api.replay import Pacer, Replay, replay
 from api.replay_client import TRIES_MAX, backoff_seconds
 from api.replay_report import percentile
 from api.replay_setup import Setup
-from tests.api.replay_fake import TOKEN, FakeWorkspace, Fields, serving
+from tests.api.replay_fake import TOKEN, FakeWorkspace, Fields, app_of
+from tests.serving import serving
 
 CHANNEL = {"id": "number-1", "name": "sales", "kind": "WHATSAPP", "status": "CONNECTED"}
 
@@ -29,7 +30,7 @@ def workspace() -> FakeWorkspace:
 
 @pytest.fixture
 async def url(workspace: FakeWorkspace) -> AsyncIterator[str]:
-    async with serving(workspace) as address:
+    async with serving(app_of(workspace)) as address:
         yield address
 
 

@@ -19,8 +19,8 @@ from tests.determinism import Decided, compared, decided
 from tests.recordings import record
 from tests.serving import serving
 
-CONTACTS = 7
-SETUP = Setup(owners_every=5, window_hours=1, bots=("whatsapp-soporte", "webchat-tienda"))
+CONTACTS = 10
+SETUP = Setup(owners_every=6, window_hours=1, bots=("whatsapp-soporte", "webchat-tienda"))
 # Everybody comes back at once, within the window, and once more when it is over.
 VISITS = (range(2), range(2, 3))
 MINUTES_BETWEEN = 70
@@ -35,7 +35,8 @@ async def play(folder: Path) -> list[Tally]:
     tallies = []
     async with serving(graphql_app(Reader())) as url:
         for visits in VISITS:
-            day = record(folder / "day.jsonl", contacts=CONTACTS, visits=visits)
+            file = folder / "day.jsonl"
+            day = record(file, contacts=CONTACTS, visits=visits, questions_max=1)
             console = Console(file=StringIO())
             replay = Replay(day.file, url, made.token, 0, 4, console, SETUP)
             await replay.run()

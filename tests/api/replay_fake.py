@@ -1,18 +1,27 @@
-"""An in-memory workspace behind the part of the public API that a replay uses."""
+"""An in-memory workspace behind the part of the public API that a replay uses; replays of it."""
 
 import asyncio
+import gzip
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from graphql import build_schema, graphql
+from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.replay import AS_IT_IS, Replay, replay
+from api.replay_setup import Setup
+
 TOKEN = "a-token"
+CHANNEL = {"id": "number-1", "name": "sales", "kind": "WHATSAPP", "status": "CONNECTED"}
 SCHEMA = build_schema(
     """
     enum AgentAvailability { ONLINE AWAY OFFLINE }
@@ -257,3 +266,54 @@ class FakeWorkspace:
 
 def app_of(workspace: FakeWorkspace) -> Starlette:
     return Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])
+
+
+def a_line(text: str, **changes: Any) -> Fields:
+    """An inbound line unless told otherwise; its text names the message, too."""
+    return {
+        "at": 60.0,
+        "channel": "sales",
+        "kind": "WHATSAPP",
+        "contact": "maria",
+        "direction": "INBOUND",
+        "externalId": text,
+        "topic": "Bicycles",
+        "text": text,
+        "last": False,
+    } | changes
+
+
+def a_reply(text: str, **changes: Any) -> Fields:
+    return a_line(text, direction="OUTBOUND", **changes)
+
+
+def a_file(folder: Path, lines: Iterable[Fields | str]) -> Path:
+    file = folder / "day.jsonl.gz"
+    texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    file.write_bytes(gzip.compress("\n".join(texts).encode()))
+    return file
+
+
+async def no_waiting(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def played(file: Path, url: str, *, senders: int = 2, setup: Setup = AS_IT_IS) -> Replay:
+    console = Console(file=StringIO(), width=200)
+    day = Replay(file, url, TOKEN, 0, senders, console, setup, sleep=no_waiting)
+    await day.run()
+    return day
+
+
+async def exit_code(
+    file: Path, url: str, console: Console, *, token: str = TOKEN, setup: Setup = AS_IT_IS
+) -> int:
+    """Run the synchronous entry point as the command line does, off the server's loop."""
+    return await asyncio.to_thread(
+        replay, file, url=url, token=token, speed=0, senders=2, console=console, setup=setup
+    )
+
+
+def told(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()

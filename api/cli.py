@@ -212,15 +212,49 @@ def replay(
         float, typer.Option(min=0, help="Times faster than recorded; 0: as fast as it goes")
     ] = 1.0,
     senders: Annotated[int, typer.Option(min=1, help="Senders at a time")] = 8,
+    owners: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Give every Nth contact an owner: in turn an agent and a team"
+            " (scope contacts:own)",
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="HOURS",
+            help="First set the workspace's reassignment window (scope settings:write)",
+        ),
+    ] = None,
+    bot: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHANNEL",
+            help="First let the bot answer first on this channel, and play its part: it hands off"
+            " before the first recorded answer; repeatable (scope settings:write)",
+        ),
+    ] = None,
 ) -> None:
     """Play recorded inbound messages against a running server."""
     from rich.console import Console
 
     from api.replay import replay as play
+    from api.replay_setup import Setup
 
     if not token:
         raise Unusable("replay needs --token or RELEVO_TOKEN: the one that `relevo up` printed")
-    code = play(file, url=url, token=token, speed=speed, senders=senders, console=Console())
+    code = play(
+        file,
+        url=url,
+        token=token,
+        speed=speed,
+        senders=senders,
+        console=Console(),
+        setup=Setup(owners, window, tuple(bot or ())),
+    )
     raise typer.Exit(code)
 
 

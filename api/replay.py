@@ -13,33 +13,39 @@ import uvloop
 from rich.console import Console
 
 from api.recording import UNREADABLE, BrokenLine, Line, recording
-from api.replay_client import Client, Refused, ServerGone, Sleep, Transient
+from api.replay_client import Client, Refused, ServerGone, Sleep, Transient, Unplayable
 from api.replay_dialogues import Dialogues, MayNotReceive
+from api.replay_log import newest_event, routes_after
 from api.replay_report import Tally, progress, report, say
-from api.replay_workspace import Workspace, beat, newest_event, put_to_work
+from api.replay_setup import Owners, Setup, set_up
+from api.replay_workspace import Workspace, beat, put_to_work
 
 # A third of the shortest usual presence lease: two beats may be lost.
 BEAT_SECONDS = 20.0
 # A sender's backlog: enough to keep it busy, and no more of the day in memory.
 BACKLOG_MAX = 64
 BROKEN_LINES_TOLD_MAX = 20
+AS_IT_IS = Setup()
 TOKEN_REFUSALS = {"UNAUTHENTICATED", "FORBIDDEN", "HTTP_401", "HTTP_403"}
 
 Backlog = asyncio.Queue[tuple[Line, str] | None]
 
 
-class Unplayable(Exception):
-    """The replay could not begin; the message is one line for people."""
-
-
 def replay(
-    file: Path, *, url: str, token: str, speed: float, senders: int, console: Console
+    file: Path,
+    *,
+    url: str,
+    token: str,
+    speed: float,
+    senders: int,
+    console: Console,
+    setup: Setup = AS_IT_IS,
 ) -> int:
     """The exit code: 1 when anything was refused, broken or cut short, 2 when nothing could begin.
 
     `speed` is how many times faster than recorded, 0 as fast as it goes.
     """
-    day = Replay(file, url, token, speed, senders, console)
+    day = Replay(file, url, token, speed, senders, console, setup)
     try:
         uvloop.run(day.run())
     except Unplayable as reason:
@@ -83,6 +89,7 @@ class Replay:
     speed: float
     senders: int
     console: Console
+    setup: Setup = AS_IT_IS
     now: Callable[[], float] = time.perf_counter
     sleep: Sleep = asyncio.sleep
     tally: Tally = field(default_factory=Tally)
@@ -96,12 +103,15 @@ class Replay:
             client = await stack.enter_async_context(self._client())
             workspace = await self._load(client)
             self.agent_names = workspace.agent_names
-            newest = await newest_event(client)
+            owners = await set_up(client, workspace, self.setup)
+            before = await newest_event(client)
             for agent in workspace.workers:
                 await self._counted(put_to_work(client, agent))
-            await self._play(lines, client, workspace)
-            if newest is not None and not self.tally.stopped:
-                self.tally.events = (await newest_event(client) or newest) - newest
+            await self._play(lines, client, workspace, owners)
+            if before is not None and not self.tally.stopped:
+                after = await newest_event(client) or before
+                self.tally.events = after.seq - before.seq
+                self.tally.routes = await routes_after(client, before)
 
     def _open(self, stack: AsyncExitStack) -> Iterable[Line | BrokenLine]:
         if self.speed < 0 or self.senders < 1:
@@ -128,9 +138,15 @@ class Replay:
             raise Unplayable(f"{self.url} refused {what} ({refusal})") from refusal
 
     async def _play(
-        self, lines: Iterable[Line | BrokenLine], client: Client, workspace: Workspace
+        self,
+        lines: Iterable[Line | BrokenLine],
+        client: Client,
+        workspace: Workspace,
+        owners: Owners,
     ) -> None:
-        dialogues = Dialogues(client, self.tally, workspace.closing_reasons, self.now)
+        bots = frozenset(workspace.channels[name].id for name in self.setup.bots)
+        reasons = workspace.closing_reasons
+        dialogues = Dialogues(client, self.tally, reasons, owners, bots, self.now)
         began = self.now()
         forbidden = None
         try:
@@ -144,7 +160,7 @@ class Replay:
                         group.create_task(_send(backlog, dialogues, advance))
                         for backlog in backlogs
                     ]
-                    await self._feed(lines, workspace, backlogs, advance)
+                    await self._feed(lines, workspace, owners, backlogs, advance)
                     await asyncio.gather(*sending)
                     beating.cancel()
         except* ServerGone as gone:
@@ -164,6 +180,7 @@ class Replay:
         self,
         lines: Iterable[Line | BrokenLine],
         workspace: Workspace,
+        owners: Owners,
         backlogs: list[Backlog],
         advance: Callable[[], None],
     ) -> None:
@@ -174,6 +191,8 @@ class Replay:
                 advance()
                 continue
             await pacer.wait_for(line.at)
+            # Here, where the lines are in order: the senders overtake each other.
+            owners.meet((line.contact, channel))
             # By the channel played on, not the recorded one: two recorded channels may share it,
             # and the server keeps one open conversation for each contact and channel.
             sender = zlib.crc32(f"{line.contact}\0{channel}".encode()) % len(backlogs)

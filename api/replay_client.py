@@ -23,6 +23,10 @@ Sleep = Callable[[float], Awaitable[None]]
 _random = SystemRandom()
 
 
+class Unplayable(Exception):
+    """The replay could not begin; the message is one line for people."""
+
+
 class Refused(Exception):
     """The server said no, and would say so again."""
 

@@ -1,6 +1,7 @@
 """What each recorded line asks of the server, and what its answers say about the conversations."""
 
 import zlib
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 from api.recording import Line
 from api.replay_client import Client, Operation, Refused
 from api.replay_report import Tally
+from api.replay_setup import Key, Owners
 
 MESSAGE_RECEIVE = Operation(
     "messageReceive",
@@ -31,6 +33,15 @@ MESSAGE_SEND = Operation(
         messageSend(input: {
             conversationId: $conversation, text: $text, onBehalfOf: $agent, idempotencyKey: $key
         }) { conversation { id status assignee { id } } userErrors { code message path } }
+    }""",
+)
+CONVERSATION_HAND_OFF = Operation(
+    "conversationHandOff",
+    """mutation ($conversation: ID!, $key: String!) {
+        conversationHandOff(input: {conversationId: $conversation, idempotencyKey: $key}) {
+            conversation { id status assignee { id } queue { id name } }
+            userErrors { code message path }
+        }
     }""",
 )
 CONVERSATION_CLOSE = Operation(
@@ -57,6 +68,7 @@ class Conversation:
     """An open conversation as the last answer about it showed it."""
 
     id: str
+    is_with_bot: bool = False
     assignee: str | None = None
     queue: str | None = None
     holders: set[str] = field(default_factory=set)
@@ -66,13 +78,18 @@ class Conversation:
 
 @dataclass(slots=True)
 class Dialogues:
-    """Plays lines; those of one contact on one channel have to come one at a time, in order."""
+    """Plays lines; those of one contact on one channel have to come one at a time, in order.
+
+    `bots` are the ids of the channels on which the bot's part is played, too.
+    """
 
     client: Client
     tally: Tally
     closing_reasons: list[str]
+    owners: Owners
+    bots: frozenset[str]
     now: Callable[[], float]
-    open: dict[tuple[str, str], Conversation] = field(default_factory=dict)
+    open: dict[Key, Conversation] = field(default_factory=dict)
     # One line has the same key at every try, two lines never: a carrier's duplicate must reach
     # the server as a message of its own, and so must a second replay of the same day.
     run: str = field(default_factory=lambda: uuid4().hex)
@@ -90,7 +107,7 @@ class Dialogues:
         if line.last:
             await self._close(line, key)
 
-    async def _receive(self, line: Line, key: tuple[str, str]) -> None:
+    async def _receive(self, line: Line, key: Key) -> None:
         contact, channel = key
         variables = {
             "channel": channel,
@@ -111,10 +128,14 @@ class Dialogues:
         else:
             self.tally.accepted += 1
             if payload["opened"]:
-                self._count_opening(conversation, payload["conversation"]["status"], took)
+                self.tally.opened += 1
+                self._count_placing(conversation, self.tally.assignment_seconds, took)
+        await self._set_owner(line, key, payload["conversation"]["id"])
 
-    async def _answer(self, line: Line, key: tuple[str, str]) -> None:
+    async def _answer(self, line: Line, key: Key) -> None:
         conversation = self.open.get(key)
+        if conversation and conversation.is_with_bot and key[1] in self.bots:
+            conversation = await self._hand_off(line, key, conversation)
         if conversation and (conversation.assignee is None or conversation.doubtful):
             # Somebody may have got room since the last answer.
             conversation = await self._look_again(key, conversation)
@@ -133,7 +154,35 @@ class Dialogues:
             self.tally.sent[agent] += 1
             self._remember(key, payload["conversation"])
 
-    async def _close(self, line: Line, key: tuple[str, str]) -> None:
+    async def _set_owner(self, line: Line, key: Key, conversation_id: str) -> None:
+        idempotency_key = self._idempotency_key(line, "own")
+        try:
+            kind = await self.owners.give(self.client, key, conversation_id, idempotency_key)
+        except Refused as refusal:
+            self.tally.refused[f"contactSetOwner {refusal.code}"] += 1
+        else:
+            if kind:
+                self.tally.owners[kind] += 1
+
+    async def _hand_off(
+        self, line: Line, key: Key, conversation: Conversation
+    ) -> Conversation | None:
+        """The bot's part ends with what the customer said before people answered."""
+        variables = {
+            "conversation": conversation.id,
+            "key": self._idempotency_key(line, "hand-off"),
+        }
+        began = self.now()
+        payload = await self._mutate(CONVERSATION_HAND_OFF, variables, key)
+        if payload is None:
+            return self.open.get(key)
+        took = self.now() - began
+        self.tally.handed_off += 1
+        handed = self._remember(key, payload["conversation"])
+        self._count_placing(handed, self.tally.hand_off_seconds, took)
+        return handed
+
+    async def _close(self, line: Line, key: Key) -> None:
         conversation = self.open.get(key)
         if conversation is None:
             return
@@ -152,9 +201,7 @@ class Dialogues:
             self.tally.closed += 1
             self.open.pop(key, None)
 
-    async def _look_again(
-        self, key: tuple[str, str], conversation: Conversation
-    ) -> Conversation | None:
+    async def _look_again(self, key: Key, conversation: Conversation) -> Conversation | None:
         try:
             answer = await self.client.query(CONVERSATION, {"id": conversation.id})
         except Refused as refusal:
@@ -163,7 +210,7 @@ class Dialogues:
         return self._remember(key, answer) if answer else conversation
 
     async def _mutate(
-        self, operation: Operation, variables: dict[str, Any], key: tuple[str, str]
+        self, operation: Operation, variables: dict[str, Any], key: Key
     ) -> dict[str, Any] | None:
         """The payload; a refusal is counted, and makes what is remembered doubtful."""
         try:
@@ -182,7 +229,7 @@ class Dialogues:
         if none_taken and operation is MESSAGE_RECEIVE and refusal.code == "FORBIDDEN":
             raise MayNotReceive(str(refusal)) from refusal
 
-    def _remember(self, key: tuple[str, str], answer: dict[str, Any]) -> Conversation | None:
+    def _remember(self, key: Key, answer: dict[str, Any]) -> Conversation | None:
         """The conversation now open for the key, after one more answer."""
         known = self.open.get(key)
         if answer["status"] == "CLOSED":
@@ -192,6 +239,7 @@ class Dialogues:
             return self.open.get(key)
         if known is None or known.id != answer["id"]:
             known = self.open[key] = Conversation(answer["id"])
+        known.is_with_bot = answer["status"] == "BOT"
         known.assignee = answer["assignee"]["id"] if answer["assignee"] else None
         known.doubtful = False
         if "queue" in answer:
@@ -207,14 +255,16 @@ class Dialogues:
         self.tally.held[agent] += 1
         conversation.holders.add(agent)
 
-    def _count_opening(self, conversation: Conversation | None, status: str, took: float) -> None:
-        self.tally.opened += 1
+    def _count_placing(
+        self, conversation: Conversation | None, measured: "array[float]", took: float
+    ) -> None:
+        """Somebody has it at once, or it waits for people; with the bot it waits for nobody."""
         if conversation and conversation.assignee:
-            self.tally.assignment_seconds.append(took)
+            measured.append(took)
         elif conversation and conversation.queue:
             self.tally.waited[f"in queue {conversation.queue}"] += 1
-        else:
-            self.tally.waited[f"in status {status}"] += 1
+        elif not (conversation and conversation.is_with_bot):
+            self.tally.waited["in no queue that is shown"] += 1
 
     def _idempotency_key(self, line: Line, verb: str) -> str:
         return f"{self.run}-{line.number}-{verb}"
@@ -223,4 +273,6 @@ class Dialogues:
 def _why_unanswered(conversation: Conversation | None) -> str:
     if conversation is None:
         return "no open conversation"
+    if conversation.is_with_bot:
+        return "with the bot"
     return f"waiting in queue {conversation.queue}" if conversation.queue else "waiting, no queue"

@@ -23,6 +23,14 @@ def _seconds() -> "array[float]":
     return array("d")
 
 
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Where conversations were sent when customers wrote, and when the bot handed over."""
+
+    opened: Counter[str]
+    handed_off: Counter[str]
+
+
 @dataclass(slots=True)
 class Tally:
     """Counters by agent are keyed by the agent's id, the others by a reason that people read."""
@@ -37,11 +45,16 @@ class Tally:
     assigned: int = 0
     closed: int = 0
     still_open: int = 0
+    owners: Counter[str] = field(default_factory=Counter)
+    handed_off: int = 0
     waited: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     assignment_seconds: "array[float]" = field(default_factory=_seconds)
     receive_seconds: "array[float]" = field(default_factory=_seconds)
+    hand_off_seconds: "array[float]" = field(default_factory=_seconds)
     events: int | None = None
+    # As the log tells it, hence of the whole workspace; none where the token may not read it.
+    routes: Routes | None = None
     duration_seconds: float = 0.0
     stopped: str | None = None
 
@@ -92,10 +105,12 @@ def _rows(tally: Tally) -> Iterator[Row]:
     yield from _by_reason("unanswered", tally.unanswered)
     yield from _by_reason("refused", tally.refused)
     yield "broken lines", f"{tally.broken:,}"
+    yield from _by_reason("contacts given an owner", tally.owners)
     yield "conversations opened", f"{tally.opened:,}"
     yield "conversations assigned", f"{tally.assigned:,}"
     yield "conversations closed", f"{tally.closed:,}"
     yield "conversations still open", f"{tally.still_open:,}"
+    yield from _route_rows(tally)
     yield "message to assignment", _quantiles(tally.assignment_seconds)
     yield from _by_reason("had to wait for room", tally.waited)
     yield "messageReceive round trip", _quantiles(tally.receive_seconds)
@@ -104,6 +119,19 @@ def _rows(tally: Tally) -> Iterator[Row]:
     yield "messages per second", _rate(tally)
     if tally.stopped:
         yield "stopped early", tally.stopped
+
+
+def _route_rows(tally: Tally) -> Iterator[Row]:
+    if tally.routes:
+        yield from _by_reason("routed when customers wrote", _to(tally.routes.opened))
+        yield from _by_reason("routed after the bot", _to(tally.routes.handed_off))
+    if tally.handed_off:
+        yield "handed off by the bot", f"{tally.handed_off:,}"
+        yield "hand-off to assignment", _quantiles(tally.hand_off_seconds)
+
+
+def _to(places: Counter[str]) -> Counter[str]:
+    return Counter({f"to {place}": count for place, count in places.items()})
 
 
 def _agent_rows(

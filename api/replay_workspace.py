@@ -17,9 +17,6 @@ AGENTS = Operation(
 CLOSING_REASONS = Operation(
     "closingReasons", "query { closingReasons(first: 100) { nodes { id name } } }"
 )
-NEWEST_EVENT = Operation(
-    "events", "query { events(last: 1) { nodes { ... on LoggedEvent { seq } } } }"
-)
 PRESENCE_BEAT = Operation(
     "presenceBeat",
     """mutation ($agent: ID!, $device: String!, $key: String!) {
@@ -60,9 +57,9 @@ class Workspace:
 
     @classmethod
     async def load(cls, client: Client) -> Self:
-        channels = await _nodes(client, CHANNELS)
-        agents = await _nodes(client, AGENTS)
-        reasons = await _nodes(client, CLOSING_REASONS)
+        channels = await nodes(client, CHANNELS)
+        agents = await nodes(client, AGENTS)
+        reasons = await nodes(client, CLOSING_REASONS)
         return cls(
             channels={node["name"]: _channel(node) for node in channels},
             agent_names={node["id"]: node["name"] for node in agents},
@@ -82,14 +79,11 @@ class Workspace:
         return next((channel for channel in connected if channel.kind == kind), None)
 
 
-async def newest_event(client: Client) -> int | None:
-    """The log's last number; none where the token may not read the log."""
-    try:
-        events = await client.query(NEWEST_EVENT, {})
-    except Refused:
-        return None
-    numbers = [int(node["seq"]) for node in events["nodes"] if node] if events else []
-    return numbers[-1] if numbers else 0
+async def nodes(client: Client, operation: Operation) -> list[dict[str, Any]]:
+    connection = await client.query(operation, {}, tries_max=OPENING_TRIES_MAX)
+    if connection is None:
+        raise Refused("FORBIDDEN", f"This token sees no {operation.field}.")
+    return list(connection["nodes"])
 
 
 async def put_to_work(client: Client, agent: str) -> None:
@@ -100,13 +94,6 @@ async def put_to_work(client: Client, agent: str) -> None:
 
 async def beat(client: Client, agent: str) -> None:
     await client.mutate(PRESENCE_BEAT, {"agent": agent, "device": DEVICE, "key": uuid4().hex})
-
-
-async def _nodes(client: Client, operation: Operation) -> list[dict[str, Any]]:
-    connection = await client.query(operation, {}, tries_max=OPENING_TRIES_MAX)
-    if connection is None:
-        raise Refused("FORBIDDEN", f"This token sees no {operation.field}.")
-    return list(connection["nodes"])
 
 
 def _channel(node: dict[str, Any]) -> Channel:

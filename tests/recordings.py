@@ -51,9 +51,19 @@ class Recording:
     duplicates: int
 
 
-def record(file: Path) -> Recording:
-    """Write a day of its own: its contacts and messages are named after the file."""
-    turns = list(_turns(file.stem))
+def record(
+    file: Path,
+    *,
+    contacts: int = CONTACTS,
+    visits: range = range(1),
+    questions_max: int = len(WISHES),
+) -> Recording:
+    """Write a day of its own: its contacts are named after the file, and its messages as well.
+
+    With more than one visit everybody comes back once all have gone; recordings in files of one
+    name continue each other when their `visits` do.
+    """
+    turns = [turn for visit in visits for turn in _turns(file.stem, contacts, visit, questions_max)]
     inbound = [turn for turn in turns if turn["direction"] == "INBOUND"]
     repeated = {str(turn["externalId"]) for turn in inbound[::REPEATED_EVERY]}
     delivered = list(_delivered(turns, repeated))
@@ -61,20 +71,22 @@ def record(file: Path) -> Recording:
     return Recording(file, len(delivered), len(inbound), len(repeated))
 
 
-def _turns(day: str) -> Iterator[Fields]:
+def _turns(day: str, contacts: int, visit: int, questions_max: int) -> Iterator[Fields]:
     """All dialogues at once, a turn of each in each round."""
-    dialogues = [_dialogue(day, number, CROWDED) for number in range(CONTACTS)]
-    for number in range(0, CONTACTS, QUIET_EVERY):
-        channel = QUIET[number % len(QUIET)]
-        dialogues.append(_dialogue(day, number, channel))
+    channels = [(number, CROWDED) for number in range(contacts)]
+    channels += [(number, QUIET[number % len(QUIET)]) for number in range(0, contacts, QUIET_EVERY)]
+    dialogues = [_dialogue(day, number, visit, it, questions_max) for number, it in channels]
     return (turn for turns in zip_longest(*dialogues) for turn in turns if turn)
 
 
-def _dialogue(day: str, number: int, channel: tuple[str, str]) -> Iterator[Fields]:
+def _dialogue(
+    day: str, number: int, visit: int, channel: tuple[str, str], questions_max: int
+) -> Iterator[Fields]:
     """Question and answer in turn; some are longer than others, and some never come to an end."""
     name, kind = channel
     thing = THINGS[number % len(THINGS)]
-    pairs = list(zip(WISHES, REPLIES, strict=True))[: QUESTIONS_MIN + number % 3]
+    questions = min(QUESTIONS_MIN + number % 3, questions_max)
+    pairs = list(zip(WISHES, REPLIES, strict=True))[:questions]
     is_finished = number % UNFINISHED_EVERY != 0
     for position, sentence in enumerate(chain.from_iterable(pairs)):
         yield {
@@ -82,7 +94,7 @@ def _dialogue(day: str, number: int, channel: tuple[str, str]) -> Iterator[Field
             "kind": kind,
             "contact": f"{day}-contact-{number}",
             "direction": "OUTBOUND" if position % 2 else "INBOUND",
-            "externalId": f"{day}-{number}-{name}-{position}",
+            "externalId": f"{day}-{visit}-{number}-{name}-{position}",
             "topic": thing,
             "text": sentence.format(thing),
             "last": is_finished and position == 2 * len(pairs) - 1,

@@ -58,6 +58,9 @@ SIGN_IN = """
         signIn(input: {email: $email, password: $password}) { token userErrors { code } }
     }
 """
+SETTINGS = """
+    { workspace { reassignmentWindowHours } channels(first: 100) { nodes { name botIsOn } } }
+"""
 CHANNELS = "{ channels(first: 100) { nodes { id name } } }"
 RECEIVE = """
     mutation ($channel: ID!, $external: String!) {
@@ -185,6 +188,23 @@ def test_a_replay_is_accepted_whole_and_keeps_every_promise(
     assert counted(run.stdout, "broken lines") == 0
     assert counted(run.stdout, "conversations opened") >= CONTACTS
     assert_every_invariant_holds(installation)
+
+
+def test_a_replay_sets_the_workspace_up_as_it_is_told(
+    installation: Installation, tmp_path: Path
+) -> None:
+    day = record(tmp_path / "set-up.jsonl", contacts=4, questions_max=1)
+    # A channel on which no recording of these tests plays.
+    options = ("--owners", "3", "--window", "48", "--bot", "telegram")
+
+    run = relevo(installation.home, *installation.replay_arguments(day.file), *options)
+
+    assert run.returncode == 0, run.stdout
+    assert counted(run.stdout, "contacts given an owner") == 2
+    assert counted(run.stdout, "  to a group") >= 1
+    found = installation.ask(SETTINGS)
+    assert found["workspace"] == {"reassignmentWindowHours": 48}
+    assert [it["name"] for it in found["channels"]["nodes"] if it["botIsOn"]] == ["telegram"]
 
 
 def assert_every_invariant_holds(installation: Installation) -> None:

@@ -1,21 +1,27 @@
-"""An in-memory workspace behind the part of the public API that a replay uses."""
+"""An in-memory workspace behind the part of the public API that a replay uses; replays of it."""
 
 import asyncio
+import gzip
+import json
 import random
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
-import uvicorn
 from graphql import build_schema, graphql
+from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.replay import AS_IT_IS, Replay, replay
+from api.replay_setup import Setup
+
 TOKEN = "a-token"
+CHANNEL = {"id": "number-1", "name": "sales", "kind": "WHATSAPP", "status": "CONNECTED"}
 SCHEMA = build_schema(
     """
     enum AgentAvailability { ONLINE AWAY OFFLINE }
@@ -24,14 +30,23 @@ SCHEMA = build_schema(
     type Named { id: ID! name: String! }
     type LoggedEvent { seq: Int! }
     type OtherEvent { id: ID! }
-    union Event = LoggedEvent | OtherEvent
+    type ConversationEvent { kind: EventKind! rule: String toTeam: Team }
+    union Event = LoggedEvent | OtherEvent | ConversationEvent
+    enum EventKind { CONVERSATION_OPENED CONVERSATION_REOPENED CONVERSATION_HANDED_OFF }
+    input EventFilter { kinds: [EventKind!] }
+    type PageInfo { hasNextPage: Boolean! endCursor: String }
+    type Team { id: ID! name: String! line: String! isTodos: Boolean! isActive: Boolean! }
+    type Viewer { agent: Agent scopes: [String!]! }
     type Channels { nodes: [Channel!]! }
     type Agents { nodes: [Agent!]! }
     type Nameds { nodes: [Named!]! }
-    type Events { nodes: [Event!]! }
+    type Events { nodes: [Event!]! pageInfo: PageInfo! }
+    type Teams { nodes: [Team!]! }
     type UserError { code: String! message: String! path: [String!] }
     type Message { id: ID! }
-    type Conversation { id: ID! status: String! assignee: Agent queue: Named }
+    type Conversation {
+        id: ID! status: String! assignee: Agent queue: Named line: String! contact: Named
+    }
     type Closure { id: ID! }
     input ContactInput { externalId: String! name: String }
     input MessageReceiveInput {
@@ -49,6 +64,10 @@ SCHEMA = build_schema(
     input AgentSetAvailabilityInput {
         agentId: ID availability: AgentAvailability acceptsNew: Boolean idempotencyKey: String
     }
+    input WorkspaceUpdateInput { reassignmentWindowHours: Int idempotencyKey: String }
+    input ChannelSetBotInput { channelId: ID! isOn: Boolean! idempotencyKey: String }
+    input ConversationHandOffInput { conversationId: ID! idempotencyKey: String }
+    input ContactSetOwnerInput { contactId: ID! agentId: ID teamId: ID idempotencyKey: String }
     type MessageReceivePayload {
         duplicate: Boolean opened: Boolean message: Message conversation: Conversation
         userErrors: [UserError!]!
@@ -60,11 +79,17 @@ SCHEMA = build_schema(
         conversation: Conversation closure: Closure userErrors: [UserError!]!
     }
     type AgentPayload { agent: Agent userErrors: [UserError!]! }
+    type WorkspacePayload { workspace: Named userErrors: [UserError!]! }
+    type ChannelPayload { channel: Channel userErrors: [UserError!]! }
+    type ConversationPayload { conversation: Conversation userErrors: [UserError!]! }
+    type ContactPayload { contact: Named userErrors: [UserError!]! }
     type Query {
         channels(first: Int): Channels
         agents(first: Int): Agents
         closingReasons(first: Int): Nameds
-        events(first: Int, last: Int): Events
+        events(first: Int, last: Int, after: String, filter: EventFilter): Events
+        teams(first: Int): Teams
+        viewer: Viewer
         conversation(id: ID!): Conversation
     }
     type Mutation {
@@ -73,6 +98,10 @@ SCHEMA = build_schema(
         conversationClose(input: ConversationCloseInput!): ConversationClosePayload
         presenceBeat(input: PresenceBeatInput!): AgentPayload
         agentSetAvailability(input: AgentSetAvailabilityInput!): AgentPayload
+        workspaceUpdate(input: WorkspaceUpdateInput!): WorkspacePayload
+        channelSetBot(input: ChannelSetBotInput!): ChannelPayload
+        conversationHandOff(input: ConversationHandOffInput!): ConversationPayload
+        contactSetOwner(input: ContactSetOwnerInput!): ContactPayload
     }
     """
 )
@@ -92,6 +121,12 @@ class FakeWorkspace:
     room: bool = True
     fault: Callable[[Fields], Response | None] = lambda _: None
     refuse: str | None = None
+    scopes: list[str] = field(default_factory=lambda: ["contacts:own"])
+    teams: list[Fields] = field(default_factory=list)
+    bots: set[str] = field(default_factory=set)
+    owners: dict[str, str] = field(default_factory=dict)
+    # Events of the log, a page each.
+    routed: list[Fields] = field(default_factory=list)
     channels: list[Fields] = field(default_factory=list)
     inputs: list[Fields] = field(default_factory=list)
     conversations: dict[str, Fields] = field(default_factory=dict)
@@ -126,19 +161,33 @@ class FakeWorkspace:
 
     def _root(self) -> dict[str, Any]:
         admin = self.agent | {"id": "root", "name": "Root", "role": "ADMIN"}
-        newest = {"__typename": "LoggedEvent", "seq": 10 + len(self.transcript)}
         return {
             "channels": {"nodes": self.channels},
             "agents": {"nodes": [self.agent, admin]},
             "closingReasons": {"nodes": [{"id": "solved", "name": "Solved"}]},
-            "events": {"nodes": [newest]},
+            "events": lambda _info, **wanted: self._events(**wanted),
+            "teams": {"nodes": self.teams},
+            "viewer": {"agent": None, "scopes": self.scopes},
             "conversation": lambda _info, **wanted: self.conversations[wanted["id"]],
             "messageReceive": self._once(self._receive),
             "messageSend": self._once(self._send),
             "conversationClose": self._once(self._close),
             "presenceBeat": self._once(self._beat),
             "agentSetAvailability": self._once(self._set_availability),
+            "workspaceUpdate": self._once(lambda _: {"workspace": None}),
+            "channelSetBot": self._once(self._set_bot),
+            "conversationHandOff": self._once(self._hand_off),
+            "contactSetOwner": self._once(self._set_owner),
         }
+
+    def _events(self, *, after: str | None = None, **wanted: Any) -> Fields:
+        if "filter" not in wanted:
+            newest = {"__typename": "LoggedEvent", "seq": 10 + len(self.transcript)}
+            return {"nodes": [newest], "pageInfo": {"hasNextPage": False, "endCursor": "0"}}
+        page = int(after or 0)
+        nodes = self.routed[page : page + 1]
+        more = page + 1 < len(self.routed)
+        return {"nodes": nodes, "pageInfo": {"hasNextPage": more, "endCursor": str(page + 1)}}
 
     def _once(self, work: Callable[[Fields], Fields]) -> Callable[[Any, Fields], Fields]:
         def resolve(_info: Any, input: Fields) -> Fields:
@@ -163,14 +212,35 @@ class FakeWorkspace:
         self.transcript.append((name, input["text"]))
         opened = self.conversations.get(name, {"status": "CLOSED"})["status"] == "CLOSED"
         if opened:
-            self.conversations[name] = self._opened(name)
+            self.conversations[name] = self._opened(name, input["channelId"])
         return {"duplicate": False, "opened": opened, "conversation": self.conversations[name]}
 
-    def _opened(self, name: str) -> Fields:
+    def _opened(self, name: str, channel: str) -> Fields:
+        known = {"id": name, "line": "SALES", "contact": {"id": f"contact of {name}"}}
+        if channel in self.bots:
+            return known | {"status": "BOT", "assignee": None, "queue": None}
+        return known | self._placed()
+
+    def _placed(self) -> Fields:
         if self.room:
-            return {"id": name, "status": "ASSIGNED", "assignee": self.agent, "queue": None}
+            return {"status": "ASSIGNED", "assignee": self.agent, "queue": None}
         queue = {"id": "todos", "name": "Todos [sales]"}
-        return {"id": name, "status": "QUEUED", "assignee": None, "queue": queue}
+        return {"status": "QUEUED", "assignee": None, "queue": queue}
+
+    def _set_bot(self, input: Fields) -> Fields:
+        self.bots.add(input["channelId"])
+        return {"channel": None}
+
+    def _hand_off(self, input: Fields) -> Fields:
+        conversation = self.conversations[input["conversationId"]]
+        if conversation["status"] != "BOT":
+            return {"userErrors": [{"code": "CONVERSATION_NOT_WITH_BOT", "message": "No."}]}
+        conversation |= self._placed()
+        return {"conversation": dict(conversation)}
+
+    def _set_owner(self, input: Fields) -> Fields:
+        self.owners[input["contactId"]] = input.get("agentId") or input["teamId"]
+        return {"contact": None}
 
     def _send(self, input: Fields) -> Fields:
         conversation = self.conversations[input["conversationId"]]
@@ -194,14 +264,56 @@ class FakeWorkspace:
         return {"agent": self.agent}
 
 
-@asynccontextmanager
-async def serving(workspace: FakeWorkspace) -> AsyncIterator[str]:
-    """The address of a server for the workspace, on a free port of the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        # It listens already: whoever connects before uvicorn is up waits in the backlog.
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await running
+def app_of(workspace: FakeWorkspace) -> Starlette:
+    return Starlette(routes=[Route("/graphql", workspace.answer, methods=["POST"])])
+
+
+def a_line(text: str, **changes: Any) -> Fields:
+    """An inbound line unless told otherwise; its text names the message, too."""
+    return {
+        "at": 60.0,
+        "channel": "sales",
+        "kind": "WHATSAPP",
+        "contact": "maria",
+        "direction": "INBOUND",
+        "externalId": text,
+        "topic": "Bicycles",
+        "text": text,
+        "last": False,
+    } | changes
+
+
+def a_reply(text: str, **changes: Any) -> Fields:
+    return a_line(text, direction="OUTBOUND", **changes)
+
+
+def a_file(folder: Path, lines: Iterable[Fields | str]) -> Path:
+    file = folder / "day.jsonl.gz"
+    texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    file.write_bytes(gzip.compress("\n".join(texts).encode()))
+    return file
+
+
+async def no_waiting(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def played(file: Path, url: str, *, senders: int = 2, setup: Setup = AS_IT_IS) -> Replay:
+    console = Console(file=StringIO(), width=200)
+    day = Replay(file, url, TOKEN, 0, senders, console, setup, sleep=no_waiting)
+    await day.run()
+    return day
+
+
+async def exit_code(
+    file: Path, url: str, console: Console, *, token: str = TOKEN, setup: Setup = AS_IT_IS
+) -> int:
+    """Run the synchronous entry point as the command line does, off the server's loop."""
+    return await asyncio.to_thread(
+        replay, file, url=url, token=token, speed=0, senders=2, console=console, setup=setup
+    )
+
+
+def told(console: Console) -> str:
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()

@@ -1,11 +1,8 @@
-import asyncio
-import gzip
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,12 +10,23 @@ from starlette.responses import JSONResponse, Response
 
 from api import replay as replaying
 from api.recording import LINE_BYTES_MAX, BrokenLine, recording
-from api.replay import Pacer, Replay, replay
+from api.replay import Pacer, Replay
 from api.replay_client import TRIES_MAX, backoff_seconds
 from api.replay_report import percentile
-from tests.api.replay_fake import TOKEN, FakeWorkspace, Fields, serving
-
-CHANNEL = {"id": "number-1", "name": "sales", "kind": "WHATSAPP", "status": "CONNECTED"}
+from tests.api.replay_fake import (
+    CHANNEL,
+    TOKEN,
+    FakeWorkspace,
+    Fields,
+    a_file,
+    a_line,
+    a_reply,
+    app_of,
+    exit_code,
+    played,
+    told,
+)
+from tests.serving import serving
 
 
 @pytest.fixture
@@ -28,61 +36,12 @@ def workspace() -> FakeWorkspace:
 
 @pytest.fixture
 async def url(workspace: FakeWorkspace) -> AsyncIterator[str]:
-    async with serving(workspace) as address:
+    async with serving(app_of(workspace)) as address:
         yield address
-
-
-def a_line(text: str, **changes: Any) -> Fields:
-    """An inbound line unless told otherwise; its text names the message, too."""
-    return {
-        "at": 60.0,
-        "channel": "sales",
-        "kind": "WHATSAPP",
-        "contact": "maria",
-        "direction": "INBOUND",
-        "externalId": text,
-        "topic": "Bicycles",
-        "text": text,
-        "last": False,
-    } | changes
-
-
-def a_reply(text: str, **changes: Any) -> Fields:
-    return a_line(text, direction="OUTBOUND", **changes)
-
-
-def a_file(folder: Path, lines: Iterable[Fields | str]) -> Path:
-    file = folder / "day.jsonl.gz"
-    texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
-    file.write_bytes(gzip.compress("\n".join(texts).encode()))
-    return file
 
 
 def broken_for_messages(asked: Fields) -> Response | None:
     return Response(status_code=500) if "text" in asked else None
-
-
-async def no_waiting(_seconds: float) -> None:
-    await asyncio.sleep(0)
-
-
-async def played(file: Path, url: str, *, senders: int = 2) -> Replay:
-    console = Console(file=StringIO(), width=200)
-    day = Replay(file, url, TOKEN, 0, senders, console, sleep=no_waiting)
-    await day.run()
-    return day
-
-
-async def exit_code(file: Path, url: str, console: Console, *, token: str = TOKEN) -> int:
-    """Run the synchronous entry point as the command line does, off the server's loop."""
-    return await asyncio.to_thread(
-        replay, file, url=url, token=token, speed=0, senders=2, console=console
-    )
-
-
-def told(console: Console) -> str:
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
 
 
 async def test_each_contact_keeps_its_order_with_eight_senders(

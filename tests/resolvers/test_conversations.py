@@ -220,7 +220,7 @@ async def test_the_walk_is_in_the_log_as_it_happened(
         """query ($id: ID!) { events(filter: { conversationId: $id }) { nodes {
             __typename kind actor { kind agent { id } }
             ... on ConversationEvent { fromQueue { id } toQueue { id } fromAgent { id }
-                                       toAgent { id } } } } }""",
+                                       toAgent { id } toTeam { id } rule } } } }""",
         id=company.id("Conversation"),
     )
 
@@ -242,6 +242,15 @@ async def test_the_walk_is_in_the_log_as_it_happened(
         [None, None, me, None],
     ]
     assert [event["actor"]["kind"] for event in events] == ["CONTACT"] * 3 + ["AGENT"] * 3
+    assert {event["toTeam"]["id"] for event in events} == {company.id("Team")}
+    assert [event["rule"] for event in events] == [
+        "CHANNEL_TARGET",
+        None,
+        None,
+        "PICKED",
+        None,
+        None,
+    ]
 
 
 async def test_a_late_command_reads_who_was_faster(

@@ -117,7 +117,7 @@ async def founded() -> Office:
     await fetch("UPDATE test_clock SET stopped_at = clock_timestamp()")
     workspace = await factories.a_workspace()
     # Sorted, so that ties broken by id fall the same way in every run.
-    ids = sorted([(await factories.an_agent(workspace, capacity=2)).id for _ in PEOPLE])
+    ids = sorted([(await factories.an_agent(workspace, capacity=1)).id for _ in PEOPLE])
     people = dict(zip(PEOPLE, ids, strict=True))
     for name, role in PEOPLE.items():
         await Agent.filter(id=people[name]).update(role=role)
@@ -152,7 +152,7 @@ async def _teams(workspace: Workspace, people: dict[str, UUID]) -> dict[str, Tea
             "care": "cleo ann boss",
         }.items()
     }
-    north = await found(distribution=least, members=named["north"])
+    north = await found(members=named["north"])
     return {
         "north": north,
         "south": await found(distribution=turns, members=named["south"], parent=north),
@@ -169,9 +169,7 @@ async def _channels(workspace: Workspace, teams: dict[str, Team]) -> dict[str, C
     channels = {
         "phone": await factories.a_channel(workspace, team=teams["north"]),
         "hotline": await factories.a_channel(workspace, team=teams["help"]),
-        "web": await factories.a_channel(
-            workspace, kind=ChannelKind.WEBCHAT, team=teams["south"]
-        ),
+        "web": await factories.a_channel(workspace, kind=ChannelKind.WEBCHAT, team=teams["south"]),
         "new": await factories.a_channel(workspace),
     }
     await Channel.filter(id=channels["new"].id).update(status=ChannelStatus.PENDING)

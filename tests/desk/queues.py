@@ -8,7 +8,17 @@ from uuid import UUID
 
 from models.base import Line
 from models.decision import Availability, Distribution
-from tests.desk.rows import HOLDERS, Caller, Channel, Customer, Person, Refused, Settings, Talk, Team
+from tests.desk.rows import (
+    HOLDERS,
+    Caller,
+    Channel,
+    Customer,
+    Person,
+    Refused,
+    Settings,
+    Talk,
+    Team,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 LEASE = timedelta(seconds=60)
@@ -164,4 +174,3 @@ class Desk:
 def _since(talk: Talk) -> datetime:
     assert talk.queued_at is not None
     return talk.queued_at
-

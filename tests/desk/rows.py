@@ -50,7 +50,7 @@ class Caller:
 class Person:
     id: UUID
     role: Role
-    capacity: int = 2
+    capacity: int = 1
     availability: Availability = Availability.ONLINE
     accepts_new: bool = True
     leases: dict[str, datetime] = field(default_factory=dict)

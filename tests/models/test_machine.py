@@ -7,6 +7,7 @@ After every step the rows are what the plain desk says, and every promise of `ve
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    precondition,
+    initialize,
     rule,
     run_state_machine_as_test,
 )
@@ -50,21 +51,26 @@ from tests.desk.queues import MICROSECOND, Desk
 from tests.desk.rows import Caller, Refused, Talk
 from tests.desk.rows import Team as DeskTeam
 
-EXAMPLES = int(os.environ.get("RELEVO_MACHINE_EXAMPLES", "42"))
+EXAMPLES = int(os.environ.get("RELEVO_MACHINE_EXAMPLES", "75"))
 SEED = os.environ.get("RELEVO_MACHINE_SEED")
-STEPS = 50
+STEPS = int(os.environ.get("RELEVO_MACHINE_STEPS", "40"))
 STEPS_MIN = 2_000
 BATCH = 50
 
-WHICH = st.integers(0, 7)
+# Of ten, eight are of those that the verb is meant for, and two may be any.
+WHICH = st.integers(0, 9)
+ANY_FROM = 8
 # Whoever holds the conversation, most of the time: or else little but refusals would be tried.
-WHO = st.sampled_from(["holder"] * 6 + ["boss", "bridge", "root", "ann", "ben", "cleo", "eve", "mark"])
-ADMIN = st.sampled_from(["root"] * 9 + ["boss", "ann", "bridge", "eve"])
+OTHERS = ["boss", "bridge", "root", "ann", "ben", "cleo", "eve", "mark"]
+WHO = st.sampled_from(["holder"] * 24 + OTHERS)
+SUPERVISOR = st.sampled_from(["boss", "bridge", "root"] * 6 + OTHERS)
+ADMIN = st.sampled_from(["root"] * 24 + ["boss", "ann", "bridge", "eve"])
 PERSON = st.sampled_from(["ann", "ben", "cleo", "boss", "ann", "ben", "cleo", "root", "eve"])
 HOLDER = st.sampled_from(["ann", "ben", "cleo", "boss"])
 TEAM = st.sampled_from(["north", "south", "help", "care", "todos", "support"])
 CHANNEL = st.sampled_from(["phone", "hotline", "web"])
 LINE = st.none() | st.none() | st.sampled_from(Line)
+OPEN = ("BOT", "QUEUED", "ASSIGNED")
 EDGE = st.sampled_from([-1, 0, 1])
 STALE = st.sampled_from([False] * 9 + [True])
 PERIOD = st.sampled_from([None, 0, 1, 3])
@@ -83,8 +89,42 @@ SOME_TIME = st.sampled_from(
 )
 
 
+@dataclass(frozen=True)
+class Action:
+    """Something that happens `often` in comparison with others, when it can."""
+
+    often: int
+    when: Callable[["DeskMachine"], object]
+    arguments: st.SearchStrategy[dict[str, Any]]
+
+
+ACTIONS: dict[str, Action] = {}
+
+
+def does(
+    often: int, when: Callable[["DeskMachine"], object] = bool, **arguments: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add an action. Not rules: hypothesis leaves most of them out of each example, and what
+    takes five of them together would hardly ever happen.
+    """
+
+    def add(method: Callable[..., None]) -> Callable[..., None]:
+        ACTIONS[method.__name__] = Action(often, when, st.fixed_dictionaries(arguments))
+        return method
+
+    return add
+
+
+def somebody_wrote(machine: "DeskMachine") -> bool:
+    return bool(machine.desk.talks)
+
+
+def something_closed(machine: "DeskMachine") -> bool:
+    return any(not talk.is_open for talk in machine.desk.talks)
+
+
 class DeskMachine(RuleBasedStateMachine):
-    """Each rule does the same on both sides; a rule more is a method more."""
+    """Each action does the same on both sides; one more is a method more, with `does`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, office: Office, put_back: str, steps: list[str]
@@ -106,11 +146,20 @@ class DeskMachine(RuleBasedStateMachine):
         """Do something in the loop of the session, which has the pool."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
 
+    @rule(data=st.data())
+    def something_happens(self, data: st.DataObject) -> None:
+        names = [
+            name
+            for name, action in ACTIONS.items()
+            if action.when(self)
+            for _ in range(action.often)
+        ]
+        name = data.draw(st.sampled_from(names), label="what")
+        getattr(self, name)(**data.draw(ACTIONS[name].arguments, label=name))
+
     # -- What every step does
 
-    def both(
-        self, here: Callable[[], Any], there: Callable[[], Awaitable[Any]], *, settle: bool = False
-    ) -> Any:
+    def both(self, here: Callable[[], Any], there: Callable[[], Awaitable[Any]]) -> Any:
         """Do it on both sides, a microsecond later, and compare; returns what the rows' side did."""
         self.steps.append("step")
         self.desk.now += MICROSECOND
@@ -166,11 +215,13 @@ class DeskMachine(RuleBasedStateMachine):
 
     # -- Whom and what a rule means
 
-    def talk(self, which: int) -> Talk:
-        """Open ones first, the newest first."""
-        newest = reversed(self.desk.talks)
-        ordered = sorted(newest, key=lambda talk: not talk.is_open)
-        return ordered[which % len(ordered)]
+    def talk(self, which: int, *statuses: str) -> Talk:
+        """The newest first, and those that the verb is meant for before all others."""
+        newest = list(reversed(self.desk.talks))
+        meant = [talk for talk in newest if talk.status in (statuses or OPEN)]
+        if which >= ANY_FROM or not meant:
+            return newest[which % len(newest)]
+        return meant[which % len(meant)]
 
     def caller(self, name: str, talk: Talk | None = None) -> Caller:
         if name == "bridge":
@@ -189,11 +240,8 @@ class DeskMachine(RuleBasedStateMachine):
         assert talk.id is not None
         return self.versions[talk.id] - 1 if stale else None
 
-    def works(
-        self, which: int, who: str, stale: bool, here: Any, there: Any, **what: Any
-    ) -> None:
+    def works(self, talk: Talk, who: str, stale: bool, here: Any, there: Any, **what: Any) -> None:
         """A verb of one conversation."""
-        talk = self.talk(which)
         by = self.caller(who, talk)
         actor = self.office.actor(by)
         version = self.version(talk, stale)
@@ -203,33 +251,66 @@ class DeskMachine(RuleBasedStateMachine):
             partial(self.office.work, talk.id, there, by=actor, version=version),
         )
 
+    @initialize(
+        skips=st.booleans(),
+        waits=st.sampled_from([None, None, 1, 30]),
+        falls=st.booleans(),
+        hours=st.sampled_from([None, 1, 24]),
+        days=st.sampled_from([0, 1, 3]),
+        channel=CHANNEL,
+    )
+    def workspace_is_set_up(
+        self,
+        skips: bool,
+        waits: int | None,
+        falls: bool,
+        hours: int | None,
+        days: int,
+        channel: str,
+    ) -> None:
+        """Somehow: what nobody sets is hardly tried otherwise."""
+        by = self.caller("root")
+        changes: dict[str, Any] = {
+            "owned_skips_bot": skips,
+            "owner_wait_minutes": waits,
+            "sticky_falls_through": falls,
+            "reassignment_window_hours": hours,
+            "idle_period_days": days,
+        }
+        self.both(
+            lambda: setting.change_settings(self.desk, by=by, **changes),
+            lambda: Workspace.change(by=self.office.actor(by), **changes),
+        )
+        self.stranger_writes(channel, 0)
+
     # -- Customers
 
-    @rule(
+    @does(
+        8,
         name=st.sampled_from(CUSTOMERS),
         channel=CHANNEL,
         line=LINE,
-        who=st.sampled_from(["bridge"] * 12 + ["root", "boss", "ann"]),
+        who=st.sampled_from(["bridge"] * 24 + ["root", "boss", "ann"]),
     )
     def customer_writes(self, name: str, channel: str, line: Line | None, who: str) -> None:
         id = self.office.channels[channel]
         by = self.caller(who)
         self.both(
-            lambda: desk_routing.write(
-                self.desk, self.desk.channels[id], name, by=by, line=line
-            ),
+            lambda: desk_routing.write(self.desk, self.desk.channels[id], name, by=by, line=line),
             partial(self.office.write, id, name, by=by, line=line),
         )
 
-    @rule(channel=CHANNEL, number=st.integers(1, 5))
+    @does(4, channel=CHANNEL, number=st.integers(1, 9))
     def stranger_writes(self, channel: str, number: int) -> None:
         self.customer_writes(f"stranger {number}", channel, None, "bridge")
 
-    @precondition(lambda self: any(not talk.is_open for talk in self.desk.talks))
-    @rule(which=WHICH, edge=EDGE, elsewhere=st.none() | CHANNEL)
-    def customer_returns_at_the_edge(
-        self, which: int, edge: int, elsewhere: str | None
-    ) -> None:
+    @does(3, names=st.lists(st.sampled_from(CUSTOMERS), unique=True, min_size=2), channel=CHANNEL)
+    def customers_write(self, names: list[str], channel: str) -> None:
+        for name in names:
+            self.customer_writes(name, channel, None, "bridge")
+
+    @does(6, when=something_closed, which=WHICH, edge=EDGE, elsewhere=st.none() | CHANNEL)
+    def customer_returns_at_the_edge(self, which: int, edge: int, elsewhere: str | None) -> None:
         """Of the reassignment window, if there is one."""
         closed = [talk for talk in self.desk.talks if not talk.is_open]
         talk = closed[which % len(closed)]
@@ -250,8 +331,9 @@ class DeskMachine(RuleBasedStateMachine):
 
     # -- The bot
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(
+    @does(
+        3,
+        when=somebody_wrote,
         which=WHICH,
         who=st.sampled_from(["bridge"] * 9 + ["root", "boss", "ann"]),
         team=st.none() | TEAM,
@@ -261,14 +343,12 @@ class DeskMachine(RuleBasedStateMachine):
     def bot_hands_off(
         self, which: int, who: str, team: str | None, line: Line | None, stale: bool
     ) -> None:
-        talk = self.talk(which)
+        talk = self.talk(which, "BOT")
         by = self.caller(who)
         to = self.office.teams[team] if team else None
         assert talk.id is not None
         self.both(
-            lambda: desk_routing.hand_off(
-                self.desk, talk, by=by, stale=stale, team=to, line=line
-            ),
+            lambda: desk_routing.hand_off(self.desk, talk, by=by, stale=stale, team=to, line=line),
             partial(
                 routing.hand_off,
                 talk.id,
@@ -279,40 +359,38 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(2, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def bot_is_paused(self, which: int, who: str, stale: bool) -> None:
-        self.works(which, who, stale, working.pause_bot, Conversation.pause_bot)
+        self.works(self.talk(which, "BOT"), who, stale, working.pause_bot, Conversation.pause_bot)
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(1, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def bot_is_resumed(self, which: int, who: str, stale: bool) -> None:
-        self.works(which, who, stale, working.resume_bot, Conversation.resume_bot)
+        self.works(
+            self.talk(which, "ASSIGNED"), who, stale, working.resume_bot, Conversation.resume_bot
+        )
 
     # -- People
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(5, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def pick(self, which: int, who: str, stale: bool) -> None:
-        self.works(which, who, stale, working.pick, Conversation.pick)
+        self.works(self.talk(which, "QUEUED"), who, stale, working.pick, Conversation.pick)
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO | st.just("boss"), to=PERSON, stale=STALE)
+    @does(2, when=somebody_wrote, which=WHICH, who=SUPERVISOR, to=PERSON, stale=STALE)
     def assign(self, which: int, who: str, to: str, stale: bool) -> None:
         id = self.office.people[to]
 
         async def there(conversation: Conversation, *, by: Any) -> None:
             await conversation.assign(id, by=by)
 
-        self.works(which, who, stale, working.assign, there, to=id)
+        self.works(self.talk(which), who, stale, working.assign, there, to=id)
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(5, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def unassign(self, which: int, who: str, stale: bool) -> None:
-        self.works(which, who, stale, working.unassign, Conversation.unassign)
+        self.works(
+            self.talk(which, "ASSIGNED"), who, stale, working.unassign, Conversation.unassign
+        )
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, to=PERSON | TEAM, stale=STALE)
+    @does(6, when=somebody_wrote, which=WHICH, who=WHO, to=PERSON | TEAM, stale=STALE)
     def transfer(self, which: int, who: str, to: str, stale: bool) -> None:
         talk = self.talk(which)
         by = self.caller(who, talk)
@@ -332,18 +410,16 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, has_reason=st.booleans(), stale=STALE)
+    @does(7, when=somebody_wrote, which=WHICH, who=WHO, has_reason=st.booleans(), stale=STALE)
     def close(self, which: int, who: str, has_reason: bool, stale: bool) -> None:
         reason = self.office.reason if has_reason else None
 
         async def there(conversation: Conversation, *, by: Any) -> None:
             await conversation.close(by=by, reason_id=reason)
 
-        self.works(which, who, stale, working.close, there, has_reason=has_reason)
+        self.works(self.talk(which), who, stale, working.close, there, has_reason=has_reason)
 
-    @precondition(lambda self: any(not talk.is_open for talk in self.desk.talks))
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(2, when=something_closed, which=WHICH, who=WHO, stale=STALE)
     def reopen(self, which: int, who: str, stale: bool) -> None:
         closed = [talk for talk in self.desk.talks if not talk.is_open]
         talk = closed[which % len(closed)]
@@ -359,25 +435,24 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO, stale=STALE)
+    @does(1, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def send(self, which: int, who: str, stale: bool) -> None:
         async def there(conversation: Conversation, *, by: Any) -> None:
             await conversation.send("Hello!", by=by)
 
-        self.works(which, who, stale, working.send, there)
+        self.works(self.talk(which), who, stale, working.send, there)
 
-    @precondition(lambda self: self.desk.talks)
-    @rule(which=WHICH, who=WHO)
+    @does(1, when=somebody_wrote, which=WHICH, who=WHO)
     def note(self, which: int, who: str) -> None:
         async def there(conversation: Conversation, *, by: Any) -> None:
             await conversation.note("A regular.", by=by)
 
-        self.works(which, who, False, working.note, there)
+        self.works(self.talk(which), who, False, working.note, there)
 
     # -- Presence
 
-    @rule(
+    @does(
+        3,
         name=PERSON,
         who=st.sampled_from(["self"] * 6 + ["boss", "root", "ann", "eve"]),
         availability=st.none() | st.sampled_from(Availability),
@@ -395,7 +470,7 @@ class DeskMachine(RuleBasedStateMachine):
             lambda: Agent.set_availability(id, by=self.office.actor(by), **given),
         )
 
-    @rule(name=PERSON, device=st.sampled_from(["browser", "phone"]))
+    @does(3, name=PERSON, device=st.sampled_from(["browser", "phone"]))
     def beat(self, name: str, device: str) -> None:
         id = self.office.people[name]
         by = self.caller(name)
@@ -406,7 +481,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     # -- Setting up
 
-    @rule(name=PERSON, who=ADMIN, capacity=st.integers(0, 4), idle_days=PERIOD)
+    @does(2, name=PERSON, who=ADMIN, capacity=st.integers(0, 4), idle_days=PERIOD)
     def change_person(self, name: str, who: str, capacity: int, idle_days: int | None) -> None:
         id = self.office.people[name]
         by = self.caller(who)
@@ -422,7 +497,8 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(
+    @does(
+        4,
         name=TEAM,
         who=ADMIN,
         distribution=st.sampled_from(Distribution),
@@ -441,11 +517,12 @@ class DeskMachine(RuleBasedStateMachine):
             name, who, distribution=distribution, online_only=online_only, max_open=max_open
         )
 
-    @rule(name=TEAM, who=ADMIN, priority=st.sampled_from([0, 1, 5, 10, 11, -1]))
+    @does(2, name=TEAM, who=ADMIN, priority=st.sampled_from([0, 1, 5, 10, 11, -1]))
     def change_priority(self, name: str, who: str, priority: int) -> None:
         self.changes_team(name, who, priority=priority)
 
-    @rule(
+    @does(
+        3,
         name=TEAM,
         window_hours=st.sampled_from([None, 0, 1, 24]),
         lets_go=st.booleans(),
@@ -478,7 +555,7 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(team=TEAM, name=PERSON, who=ADMIN)
+    @does(2, team=TEAM, name=PERSON, who=ADMIN)
     def member_joins(self, team: str, name: str, who: str) -> None:
         id, by = self.office.people[name], self.caller(who)
         self.both(
@@ -488,7 +565,7 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(team=TEAM, name=PERSON, who=ADMIN)
+    @does(2, team=TEAM, name=PERSON, who=ADMIN)
     def member_leaves(self, team: str, name: str, who: str) -> None:
         id, by = self.office.people[name], self.caller(who)
         self.both(
@@ -498,7 +575,7 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(team=TEAM, order=st.randoms(use_true_random=False), who=ADMIN)
+    @does(2, team=TEAM, order=st.randoms(use_true_random=False), who=ADMIN)
     def members_are_reordered(self, team: str, order: Any, who: str) -> None:
         by = self.caller(who)
         ids = sorted(self.team(team).places)
@@ -510,7 +587,8 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(
+    @does(
+        3,
         channel=st.sampled_from(["phone", "hotline", "web", "new"]),
         line=st.sampled_from(Line),
         to=st.none() | TEAM | PERSON,
@@ -541,7 +619,7 @@ class DeskMachine(RuleBasedStateMachine):
             there,
         )
 
-    @rule(channel=CHANNEL, is_on=st.booleans(), who=ADMIN)
+    @does(2, channel=CHANNEL, is_on=st.booleans(), who=ADMIN)
     def channel_gets_a_bot(self, channel: str, is_on: bool, who: str) -> None:
         id, by = self.office.channels[channel], self.caller(who)
         self.both(
@@ -549,7 +627,8 @@ class DeskMachine(RuleBasedStateMachine):
             lambda: Channel.set_bot(id, by=self.office.actor(by), is_on=is_on),
         )
 
-    @rule(
+    @does(
+        4,
         name=st.sampled_from(CUSTOMERS),
         who=st.sampled_from(["boss"] * 6 + ["root", "ann", "bridge"]),
         owner=st.none() | HOLDER | TEAM,
@@ -570,7 +649,8 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(
+    @does(
+        2,
         who=ADMIN,
         change=st.one_of(
             st.sampled_from(
@@ -596,7 +676,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     # -- Time
 
-    @rule(time=SOME_TIME, staying=st.sampled_from(["everybody", "nobody", "ann", "ben"]))
+    @does(3, time=SOME_TIME, staying=st.sampled_from(["everybody", "nobody", "ann", "ben"]))
     def time_passes(self, time: timedelta, staying: str) -> None:
         """What the workers do at its end is part of the step."""
         people = list(self.desk.people.values())
@@ -604,28 +684,35 @@ class DeskMachine(RuleBasedStateMachine):
             person.id
             for person in people
             if self.desk.is_connected(person)
-            and staying in ("everybody", *(n for n, id in self.office.people.items() if id == person.id))
+            and staying
+            in ("everybody", *(n for n, id in self.office.people.items() if id == person.id))
         ]
         self.go_to(self.desk.now + time, there)
         self.both(lambda: None, partial(agent.lapse_presence, BATCH))
 
-    @precondition(lambda self: self.ends_of_waits())
-    @rule(which=WHICH, edge=EDGE)
+    @does(3, when=lambda self: self.ends_of_waits(), which=WHICH, edge=EDGE)
     def wait_runs_out(self, which: int, edge: int) -> None:
         """For an owner: just before, at, or just after its end."""
         ends = self.ends_of_waits()
         self.go_to(ends[which % len(ends)] + (edge - 1) * MICROSECOND)
         self.both(lambda: None, partial(agent.lapse_presence, BATCH))
 
-    @precondition(lambda self: any(working.idle_at(self.desk, t) for t in self.desk.talks))
-    @rule(which=WHICH, edge=EDGE)
+    @does(
+        3,
+        when=lambda self: any(working.idle_at(self.desk, t) for t in self.desk.talks),
+        which=WHICH,
+        edge=EDGE,
+    )
     def grows_idle(self, which: int, edge: int) -> None:
         """Just before, at, or just after the end of the period."""
         ends = [at for t in self.desk.talks if (at := working.idle_at(self.desk, t))]
         self.go_to(ends[which % len(ends)] + (edge - 1) * MICROSECOND)
         self.idle_ones_close()
 
-    @rule()
+    @does(
+        2,
+        when=lambda self: working.idle(self.desk),
+    )
     def idle_ones_close(self) -> None:
         """In one batch, or one by one where the order would be open."""
         for _ in range(len(self.desk.talks) + 1):

@@ -80,6 +80,8 @@ class Membership(Record):
             members = await cls.filter(team_id=team.id).order_by("position")
             if sorted(agent_ids) != sorted(member.agent_id for member in members):
                 raise NotMember
+            if not members:
+                return
             served = [m.agent_id for m in members if m.position <= locked.round_robin_position]
             # Above every old position, so that no two are equal in between.
             base = max((member.position for member in members), default=0)

@@ -8,15 +8,13 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from models import Agent, Conversation, Workspace
-from models import database as models_database
-from models import invariant
+from models import Agent, Conversation, Workspace, invariant
 from models.access import Actor, ActorKind, Role
 from models.base import Line
 from models.channel import Channel, ChannelKind, ChannelStatus
 from models.closure import ClosingReason
 from models.contact import Sender
-from models.database import Row, Transaction, fetch, fetchval, snapshot, tx
+from models.database import Row, fetch, fetchval, snapshot, tx
 from models.decision import Distribution
 from models.inbound import Received, receive
 from models.invariant import Invariant
@@ -102,7 +100,7 @@ class Office:
 
 
 def _channel(channel: Channel) -> rows.Channel:
-    lines = BOTH if channel.kind is ChannelKind.WHATSAPP else (Line.SALES,)
+    lines = (Line.SALES,) if channel.kind is ChannelKind.WEBCHAT else BOTH
     return rows.Channel(
         channel.id,
         lines,
@@ -113,7 +111,7 @@ def _channel(channel: Channel) -> rows.Channel:
 
 
 async def founded() -> Office:
-    """A company of seven people, six teams and four channels, with time standing still."""
+    """A company of seven people, six teams and five channels, with time standing still."""
     await fetch("UPDATE test_clock SET stopped_at = clock_timestamp()")
     workspace = await factories.a_workspace()
     # Sorted, so that ties broken by id fall the same way in every run.
@@ -169,6 +167,7 @@ async def _channels(workspace: Workspace, teams: dict[str, Team]) -> dict[str, C
     channels = {
         "phone": await factories.a_channel(workspace, team=teams["north"]),
         "hotline": await factories.a_channel(workspace, team=teams["help"]),
+        "mail": await factories.a_channel(workspace, kind=ChannelKind.EMAIL, team=teams["care"]),
         "web": await factories.a_channel(workspace, kind=ChannelKind.WEBCHAT, team=teams["south"]),
         "new": await factories.a_channel(workspace),
     }
@@ -213,8 +212,8 @@ EVERYTHING = Invariant(
 _CONVERSATIONS = f"""
     SELECT c.id, c.status, c.assignee_id AS holder, c.team_id AS team, c.line, c.version,
            CASE WHEN {IN_FORCE} THEN c.reserved_for_id END AS reserved_for,
-           CASE WHEN c.status = 'QUEUED' THEN
-               rank() OVER (PARTITION BY c.status, c.team_id ORDER BY c.queued_at, c.id) END AS place
+           CASE WHEN c.status = 'QUEUED' THEN rank() OVER (
+               PARTITION BY c.status, c.team_id ORDER BY c.queued_at, c.id) END AS place
     FROM conversations c
 """
 
@@ -228,17 +227,14 @@ async def look() -> tuple[list[Violation], list[Row], dict[UUID, int]]:
     return broken, talks, {row["id"]: row["load"] for row in loads}
 
 
-async def set_clock(transaction_time: timedelta) -> None:
-    await fetch("UPDATE test_clock SET shift = $1", transaction_time)
+async def set_clock(passed: timedelta) -> None:
+    await fetch("UPDATE test_clock SET shift = $1", passed)
 
 
 async def stay_connected(people: list[UUID]) -> None:
     """As if their devices had gone on telling that they are there."""
-    await models_database.fetch(
+    await fetch(
         "UPDATE presence_leases SET expires_at = relevo_now() + $2 WHERE agent_id = ANY($1)",
         people,
         LEASE,
     )
-
-
-__all__ = ["Office", "Transaction", "founded", "look", "putting_back"]

@@ -51,7 +51,7 @@ def reorder_members(desk: Desk, team: Team, ids: list[UUID], *, by: Caller) -> N
     if not ids:
         return
     before = [id for id, place in team.places.items() if place <= team.served]
-    last = max(before, key=lambda id: team.places[id], default=None)
+    last = max(before, key=team.places.__getitem__, default=None)
     team.places = {id: place for place, id in enumerate(ids, start=max(team.places.values()) + 1)}
     team.served = team.places[last] if last else 0
 

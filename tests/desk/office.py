@@ -13,7 +13,7 @@ from models.access import Actor, ActorKind, Role
 from models.base import Line
 from models.channel import Channel, ChannelKind, ChannelStatus
 from models.closure import ClosingReason
-from models.contact import Sender
+from models.contact import Sender, set_owner
 from models.database import Row, fetch, fetchval, snapshot, tx
 from models.decision import Distribution
 from models.inbound import Received, receive
@@ -60,10 +60,9 @@ class Office:
     async def desk(self) -> Desk:
         """What the rows are at the beginning, read once; from there on it is on its own."""
         now = await fetchval("SELECT relevo_now()")
-        people = {
-            id: Person(id, PEOPLE[name], leases={"browser": now + LEASE})
-            for name, id in self.people.items()
-        }
+        people = {id: Person(id, PEOPLE[name]) for name, id in self.people.items()}
+        for lease in await fetch("SELECT agent_id, device, expires_at FROM presence_leases"):
+            people[lease["agent_id"]].leases[lease["device"]] = lease["expires_at"]
         members = await fetch("SELECT team_id, agent_id, position FROM memberships")
         teams = {
             team.id: rows.Team(
@@ -79,6 +78,7 @@ class Office:
         }
         channels = {channel.id: _channel(channel) for channel in await Channel.all()}
         known = [Customer(name, id) for name, id in self.customers.items()]
+        known[-1].owner = self.people["cleo"]
         customers = {(channel, c.name): c for channel in channels for c in known}
         return Desk(now, people, teams, channels, customers)
 
@@ -119,11 +119,16 @@ async def founded() -> Office:
     people = dict(zip(PEOPLE, ids, strict=True))
     for name, role in PEOPLE.items():
         await Agent.filter(id=people[name]).update(role=role)
+    # Somebody has to be away for what waits for an absent owner.
+    await fetch("DELETE FROM presence_leases WHERE agent_id = $1", people["cleo"])
     teams = await _teams(workspace, people)
     channels = await _channels(workspace, teams)
     contacts = {
         name: (await factories.a_contact(*channels.values(), sender=name)).id for name in CUSTOMERS
     }
+    await set_owner(
+        contacts[CUSTOMERS[-1]], by=factories.by_system(workspace), agent_id=people["cleo"]
+    )
     reason = await ClosingReason.add(by=factories.by_system(workspace), name="Sold")
     await _keep()
     return Office(

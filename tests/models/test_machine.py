@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.engine import ConjectureRunner
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -66,7 +67,7 @@ WHO = st.sampled_from(["holder"] * 24 + OTHERS)
 SUPERVISOR = st.sampled_from(["boss", "bridge", "root"] * 6 + OTHERS)
 ADMIN = st.sampled_from(["root"] * 24 + ["boss", "ann", "bridge", "eve"])
 PERSON = st.sampled_from(["ann", "ben", "cleo", "boss", "ann", "ben", "cleo", "root", "eve"])
-HOLDER = st.sampled_from(["ann", "ben", "cleo", "boss"])
+OWNER = st.sampled_from(["cleo", "cleo", "ann", "ben", "boss"])
 TEAM = st.sampled_from(["north", "south", "help", "care", "todos", "support"])
 CHANNEL = st.sampled_from(["phone", "hotline", "mail", "web"])
 LINE = st.none() | st.none() | st.sampled_from(Line)
@@ -119,8 +120,9 @@ def somebody_wrote(machine: "DeskMachine") -> bool:
     return bool(machine.desk.talks)
 
 
-def something_closed(machine: "DeskMachine") -> bool:
-    return any(not talk.is_open for talk in machine.desk.talks)
+def there_is(status: str) -> Callable[["DeskMachine"], bool]:
+    """Whether a conversation is in the state that an action is meant for."""
+    return lambda machine: any(talk.status == status for talk in machine.desk.talks)
 
 
 class DeskMachine(RuleBasedStateMachine):
@@ -259,11 +261,12 @@ class DeskMachine(RuleBasedStateMachine):
 
     @initialize(
         skips=st.booleans(),
-        waits=st.sampled_from([None, None, 1, 30]),
+        waits=st.sampled_from([None, 1, 30]),
         falls=st.booleans(),
         hours=st.sampled_from([None, 1, 1, 24]),
         days=st.sampled_from([0, 1, 3]),
         channel=CHANNEL,
+        bot=st.none() | CHANNEL,
     )
     def workspace_is_set_up(
         self,
@@ -273,6 +276,7 @@ class DeskMachine(RuleBasedStateMachine):
         hours: int | None,
         days: int,
         channel: str,
+        bot: str | None,
     ) -> None:
         """Somehow: what nobody sets is hardly tried otherwise."""
         by = self.caller("root")
@@ -287,6 +291,8 @@ class DeskMachine(RuleBasedStateMachine):
             lambda: setting.change_settings(self.desk, by=by, **changes),
             lambda: Workspace.change(by=self.office.actor(by), **changes),
         )
+        if bot is not None:
+            self.channel_gets_a_bot(bot, True, "root")
         self.stranger_writes(channel, 0)
 
     # -- Customers
@@ -315,7 +321,7 @@ class DeskMachine(RuleBasedStateMachine):
         for name in names:
             self.customer_writes(name, channel, None, "bridge")
 
-    @does(6, when=something_closed, which=WHICH, edge=EDGE, elsewhere=st.none() | CHANNEL)
+    @does(6, when=there_is("CLOSED"), which=WHICH, edge=EDGE, elsewhere=st.none() | CHANNEL)
     def customer_returns_at_the_edge(self, which: int, edge: int, elsewhere: str | None) -> None:
         """Of the reassignment window, if there is one."""
         talk = self.closed(which)
@@ -338,7 +344,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     @does(
         3,
-        when=somebody_wrote,
+        when=there_is("BOT"),
         which=WHICH,
         who=st.sampled_from(["bridge"] * 9 + ["root", "boss", "ann"]),
         team=st.none() | TEAM,
@@ -364,7 +370,7 @@ class DeskMachine(RuleBasedStateMachine):
             ),
         )
 
-    @does(2, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
+    @does(2, when=there_is("BOT"), which=WHICH, who=WHO, stale=STALE)
     def bot_is_paused(self, which: int, who: str, stale: bool) -> None:
         self.works(self.talk(which, "BOT"), who, stale, working.pause_bot, Conversation.pause_bot)
 
@@ -376,7 +382,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     # -- People
 
-    @does(5, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
+    @does(5, when=there_is("QUEUED"), which=WHICH, who=WHO, stale=STALE)
     def pick(self, which: int, who: str, stale: bool) -> None:
         self.works(self.talk(which, "QUEUED"), who, stale, working.pick, Conversation.pick)
 
@@ -389,7 +395,7 @@ class DeskMachine(RuleBasedStateMachine):
 
         self.works(self.talk(which), who, stale, working.assign, there, to=id)
 
-    @does(5, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
+    @does(5, when=there_is("ASSIGNED"), which=WHICH, who=WHO, stale=STALE)
     def unassign(self, which: int, who: str, stale: bool) -> None:
         self.works(
             self.talk(which, "ASSIGNED"), who, stale, working.unassign, Conversation.unassign
@@ -431,7 +437,7 @@ class DeskMachine(RuleBasedStateMachine):
 
         self.works(self.talk(which), who, stale, working.close, there, has_reason=has_reason)
 
-    @does(2, when=something_closed, which=WHICH, who=WHO, stale=STALE)
+    @does(2, when=there_is("CLOSED"), which=WHICH, who=WHO, stale=STALE)
     def reopen(self, which: int, who: str, stale: bool) -> None:
         talk = self.closed(which)
         by = self.caller(who, talk)
@@ -642,7 +648,7 @@ class DeskMachine(RuleBasedStateMachine):
         4,
         name=st.sampled_from(CUSTOMERS),
         who=st.sampled_from(["boss"] * 6 + ["root", "ann", "bridge"]),
-        owner=st.none() | HOLDER | TEAM,
+        owner=st.none() | OWNER | OWNER | TEAM,
     )
     def contact_gets_an_owner(self, name: str, who: str, owner: str | None) -> None:
         by = self.caller(who)
@@ -766,8 +772,12 @@ class DeskMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(24 * 3_600 if SEED else 600)
 async def test_the_desk_does_what_its_page_says(
-    copy_of_database: CopyOfDatabase, connected_to: ConnectedTo
+    copy_of_database: CopyOfDatabase,
+    connected_to: ConnectedTo,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Else five examples of six are near copies of the one before.
+    monkeypatch.setattr(ConjectureRunner, "generate_mutations_from", lambda *_: None)
     steps: list[str] = []
     async with copy_of_database("machine") as url, connected_to(url):
         found = await office.founded()

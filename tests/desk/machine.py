@@ -142,8 +142,9 @@ class Machine(RuleBasedStateMachine):
 
     async def _there(self, there: Callable[[], Awaitable[Any]], refused: Refused | None) -> Any:
         await office.set_clock(self.desk.now - self.start)
-        # What workers look for: reservations that ran out meanwhile.
-        await queue.drain_all(BATCH)
+        if any(talk.reserved_for for talk in self.desk.talks):
+            # What workers look for: reservations that ran out meanwhile.
+            await queue.drain_all(BATCH)
         got, error = None, None
         try:
             got = await there()

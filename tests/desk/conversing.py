@@ -27,7 +27,7 @@ from tests.desk.machine import (
 )
 from tests.desk.office import CUSTOMERS
 from tests.desk.queues import MICROSECOND
-from tests.desk.rows import Caller
+from tests.desk.rows import Caller, Talk
 
 
 class Conversing(Machine):
@@ -59,10 +59,16 @@ class Conversing(Machine):
         for name in names:
             self.customer_writes(name, channel, None, "bridge")
 
-    @does(6, when=there_is("CLOSED"), which=WHICH, edge=EDGE, elsewhere=st.none() | CHANNEL)
+    @does(
+        6,
+        when=there_is("CLOSED"),
+        which=WHICH,
+        edge=EDGE,
+        elsewhere=st.none() | st.none() | CHANNEL,
+    )
     def customer_returns_at_the_edge(self, which: int, edge: int, elsewhere: str | None) -> None:
         """Of the reassignment window, if there is one."""
-        talk = self.closed(which)
+        talk = self.closed(which, self.has_window)
         closing = talk.closings[-1]
         lasts = desk_routing.window_end(self.desk, closing)
         if lasts is not None:
@@ -77,6 +83,13 @@ class Conversing(Machine):
             ),
             partial(self.office.write, channel, talk.customer.name, by=by, line=line),
         )
+
+    def has_window(self, talk: Talk) -> bool:
+        """Whose end is still to come, and whose customer has nothing else open there."""
+        closing = talk.closings[-1]
+        lasts = desk_routing.window_end(self.desk, closing)
+        is_alone = self._is_alone(talk)
+        return lasts is not None and closing.at + lasts > self.desk.now and is_alone
 
     # -- The bot
 

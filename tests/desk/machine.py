@@ -188,12 +188,18 @@ class Machine(RuleBasedStateMachine):
             return newest[which % len(newest)]
         return meant[which % len(meant)]
 
-    def closed(self, which: int) -> Talk:
-        """The newest first, and those whose customer is not writing again before all others."""
+    def closed(self, which: int, is_meant: Callable[[Talk], bool] | None = None) -> Talk:
+        """The newest first, and before all others those that the action is meant for: whose
+        customer is not writing again, unless it says otherwise.
+        """
         closed = [talk for talk in reversed(self.desk.talks) if not talk.is_open]
-        alone = [t for t in closed if self.desk.open_of(t.customer, t.channel) is None]
-        meant = closed if which >= ANY_FROM or not alone else alone
+        meant = list(filter(is_meant or self._is_alone, closed))
+        if which >= ANY_FROM or not meant:
+            meant = closed
         return meant[which % len(meant)]
+
+    def _is_alone(self, talk: Talk) -> bool:
+        return self.desk.open_of(talk.customer, talk.channel) is None
 
     def caller(self, name: str, talk: Talk | None = None) -> Caller:
         if name == "bridge":

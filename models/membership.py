@@ -92,6 +92,8 @@ class Membership(Record):
             members = await cls.filter(team_id=team.id).order_by("position")
             if sorted(agent_ids) != sorted(member.agent_id for member in members):
                 raise NotMember
+            if not members:
+                return
             served = [m.agent_id for m in members if m.position <= locked.round_robin_position]
             # Places are exchanged one row after the other: no two are equal only in the end.
             await transaction.execute("SET CONSTRAINTS memberships_one_position DEFERRED")

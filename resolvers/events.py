@@ -9,7 +9,6 @@ import strawberry
 
 from models import log
 from models.access import ActorKind, Right
-from models.decision import Rule
 from models.event import Kind
 from models.log import Event, Position
 from models.subscription import ResetReason
@@ -121,11 +120,6 @@ class ConversationEvent(LoggedEvent):
     @strawberry.field(description="The team it belongs to afterwards, waiting or not.")
     async def to_team(self, info: Info) -> Team | None:
         return await team_of(info, self.event.to_team_id)
-
-    @strawberry.field(description="The rule that chose its place; null where nothing was chosen.")
-    def rule(self) -> Rule | None:
-        # A newer version may log a rule that this one does not know.
-        return Rule.__members__.get(self.event.data.get("rule", ""))
 
 
 @strawberry.interface(description="A fact about a message.")

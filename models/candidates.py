@@ -106,13 +106,14 @@ async def lock_eligible(transaction: Transaction, facts: Mapping[UUID, Facts]) -
         SELECT id, is_active, availability, accepts_new, load, capacity, last_assigned_at
         FROM agents WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
         """,
-        list(_eligible(facts.values())),
+        list(eligible(facts.values())),
     )
     fresh = {row["id"]: row for row in locked}
     return {team_id: _refreshed(of_team, fresh) for team_id, of_team in facts.items()}
 
 
-def _eligible(facts: Iterable[Facts]) -> set[UUID]:
+def eligible(facts: Iterable[Facts]) -> set[UUID]:
+    """Whoever could be given something by one of these teams."""
     return {
         candidate.agent_id
         for of_team in facts

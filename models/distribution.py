@@ -1,7 +1,7 @@
 """Giving out the head of queues: facts under locks, decisions in memory, one set-based change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import orjson
 
 from models import assignment, candidates, decision, event, reservation
 from models.access import Actor
-from models.database import Row, Transaction, encode
+from models.database import Row, Transaction, encode, fetch
 from models.decision import Decision, Distribution, Facts, Outcome, Rule
 
 # The same agents wait while a batch is applied (28 ms for 50 with a remote database).
@@ -20,27 +20,85 @@ PRIORITY_MAX = 10
 Waiting = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Distributed:
+    """What came of it: who was given away, and the teams from which nothing more can be given now.
+
+    Nothing was decided where there are `rivals`: other queues in which somebody waits for one of
+    those who could be given something here. All of them are to be decided on together.
+    """
+
+    given: frozenset[UUID] = frozenset()
+    done: frozenset[UUID] = frozenset()
+    rivals: frozenset[UUID] = frozenset()
+
+
 async def distribute(
     transaction: Transaction, team_ids: Sequence[UUID], *, entering: frozenset[UUID] = frozenset()
-) -> tuple[set[UUID], set[UUID]]:
+) -> Distributed:
     """Decide on the head of these queues and apply it, under the queues' locks.
 
     Higher priority first, then whoever waits longest. `entering` are conversations that came in
-    this very transaction: given at once, they never were in the queue. Returns those given
-    away, and the teams in which nobody is eligible any more. What came in behind a whole batch is
-    left undecided: those who wait between go first.
+    this very transaction: given at once, they never were in the queue. What came in behind a whole
+    batch is left undecided: those who wait between go first.
     """
     teams = await candidates.lock_teams(transaction, team_ids)
     waiting = await heads(transaction, teams, entering, lock=True)
     if not waiting:
-        return set(), set()
+        return Distributed()
     concerned = {row["team_id"]: teams[row["team_id"]] for row in waiting}
     facts = await candidates.lock_eligible(
         transaction, await candidates.read(transaction, concerned)
     )
+    if rivals := await _rivals(transaction, candidates.eligible(facts.values()), teams):
+        return Distributed(rivals=rivals)
     round_ = plan(waiting, teams, facts)
     await _apply(transaction, round_, entering)
-    return {hold.conversation_id for hold in round_.holds}, round_.done
+    return Distributed(frozenset(hold.conversation_id for hold in round_.holds), round_.done)
+
+
+async def _rivals(
+    transaction: Transaction, eligible: set[UUID], teams: Mapping[UUID, Row]
+) -> frozenset[UUID]:
+    """Somebody may have been freed whose queues nobody has drained yet: those come first."""
+    if not eligible:
+        return frozenset()
+    others = set(await waiting_queues([], list(eligible))) - set(teams)
+    if not others:
+        return frozenset()
+    facts = await candidates.read(
+        transaction, await candidates.read_teams(transaction, list(others))
+    )
+    return frozenset(
+        id for id, of_team in facts.items() if eligible & candidates.eligible([of_team])
+    )
+
+
+async def waiting_queues(teams: Sequence[UUID], agents: Sequence[UUID]) -> list[UUID]:
+    """Of these teams, and of those that these agents draw from, the ones where somebody waits."""
+    rows = await fetch(
+        f"""
+        WITH RECURSIVE above AS (
+            SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
+            WHERE agent_id = ANY($2)
+            UNION
+            SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
+            WHERE t.parent_id IS NOT NULL AND a.depth < 10
+        )
+        SELECT t.id FROM teams t
+        WHERE t.is_active AND t.distribution <> 'MANUAL'
+          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+                      AND NOT {reservation.IN_FORCE})
+          AND (t.id = ANY($1)
+               OR EXISTS (SELECT FROM above a
+                          WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
+               OR (t.is_todos AND t.workspace_id IN (
+                       SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
+        """,  # noqa: S608 - a constant
+        teams,
+        agents,
+    )
+    return [row["id"] for row in rows]
 
 
 def plan(
@@ -130,10 +188,10 @@ class Round:
         self._undecided: set[UUID] = set()
 
     @property
-    def done(self) -> set[UUID]:
+    def done(self) -> frozenset[UUID]:
         """The teams from which nothing more can be given now."""
         served = {row["team_id"] for row in self.given}
-        return set(self._exhausted) | (self._stuck - served - self._undecided)
+        return frozenset(self._exhausted) | (self._stuck - served - self._undecided)
 
     def take(self, row: Waiting) -> None:
         """Decide on one, unless a whole batch is given already and somebody still could get it."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from models import distribution, reservation
 from models.database import Transaction, fetch, retrying, tx
+from models.distribution import Distributed, waiting_queues
 
 BATCHES_MAX = 1_000
 BATCHES_BEFORE_HANDING_OVER = 4
@@ -33,7 +34,7 @@ class Freed:
         Owners who came back get what waits for them first: it is theirs already.
         """
         await reservation.honour(self.returned)
-        pending = await _waiting_queues(list(self.teams), list(self.agents))
+        pending = await waiting_queues(list(self.teams), list(self.agents))
         batches_max = BATCHES_MAX if _take_over is None else BATCHES_BEFORE_HANDING_OVER
         _, rest = await _drain(pending, batches_max)
         if rest and _take_over is not None:
@@ -71,7 +72,7 @@ async def drain(*, teams: Iterable[UUID] = (), agents: Iterable[UUID] = ()) -> i
 
     Each batch is a transaction of its own, so that nobody waits longer than for one.
     """
-    given, _ = await _drain(await _waiting_queues(list(teams), list(agents)), BATCHES_MAX)
+    given, _ = await _drain(await waiting_queues(list(teams), list(agents)), BATCHES_MAX)
     return given
 
 
@@ -81,10 +82,13 @@ async def _drain(pending: list[UUID], batches_max: int) -> tuple[int, list[UUID]
     for _ in range(batches_max):
         if not pending:
             break
-        away, exhausted = await retrying(partial(_drain_once, pending))
-        given += len(away)
+        distributed = await retrying(partial(_drain_once, pending))
+        given += len(distributed.given)
+        pending = [*pending, *distributed.rivals]
         # Asked again: what a picker held while we waited for it made a batch look like the last.
-        pending = await _waiting_queues([team for team in pending if team not in exhausted], [])
+        pending = await waiting_queues(
+            [team for team in pending if team not in distributed.done], []
+        )
     return given, pending
 
 
@@ -110,32 +114,6 @@ async def drain_all(limit: int) -> int:
     return honoured + sum([await drain(teams=teams) for teams in by_workspace.values()])
 
 
-async def _waiting_queues(teams: list[UUID], agents: list[UUID]) -> list[UUID]:
-    rows = await fetch(
-        f"""
-        WITH RECURSIVE above AS (
-            SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
-            WHERE agent_id = ANY($2)
-            UNION
-            SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
-            WHERE t.parent_id IS NOT NULL AND a.depth < 10
-        )
-        SELECT t.id FROM teams t
-        WHERE t.is_active AND t.distribution <> 'MANUAL'
-          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
-                      AND NOT {reservation.IN_FORCE})
-          AND (t.id = ANY($1)
-               OR EXISTS (SELECT FROM above a
-                          WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
-               OR (t.is_todos AND t.workspace_id IN (
-                       SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
-        """,  # noqa: S608 - a constant
-        teams,
-        agents,
-    )
-    return [row["id"] for row in rows]
-
-
-async def _drain_once(team_ids: Sequence[UUID]) -> tuple[set[UUID], set[UUID]]:
+async def _drain_once(team_ids: Sequence[UUID]) -> Distributed:
     async with tx() as transaction:
         return await distribution.distribute(transaction, team_ids)

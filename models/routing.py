@@ -61,16 +61,17 @@ async def settle(transaction: Transaction, route: Route, *, by: Actor) -> None:
         await _give(transaction, conversation, chosen, route.routed)
     if conversation.status is not Status.QUEUED or conversation.team_id is None:
         return
-    given, _ = await distribution.distribute(
+    distributed = await distribution.distribute(
         transaction, [conversation.team_id], entering=frozenset({conversation.id})
     )
-    if conversation.id in given:
+    if conversation.id in distributed.given:
         return
     conversation.record(event.Kind.CONVERSATION_QUEUED, by=by, from_queue_id=None)
     # Somebody is eligible all the same when it came in behind more than one batch, or when the
     # owner it is reserved for came back meanwhile.
     returned = [chosen.reserved_for] if chosen.reserved_for else []
-    queue.follow(transaction, teams=[conversation.team_id], returned=returned)
+    together = [conversation.team_id, *distributed.rivals]
+    queue.follow(transaction, teams=together, returned=returned)
 
 
 async def hand_off(

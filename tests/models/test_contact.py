@@ -20,6 +20,7 @@ from models.errors import (
 )
 from models.identity import IDENTITIES_MAX, Identity, Sender, add_sender, lock_sender
 from models.inbound import receive
+from models.merge import merge
 from tests.factories import (
     a_channel,
     a_contact,
@@ -269,7 +270,7 @@ WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT
 
 async def test_a_merged_contact_takes_no_command(workspace: Workspace, channel: Channel) -> None:
     ada, twin = await a_contact(channel, sender="1"), await a_contact(channel, sender="2")
-    await Contact.filter(id=twin.id).update(merged_into_id=ada.id)
+    await merge(survivor_id=ada.id, merged_id=twin.id, by=by_system(workspace))
 
     with pytest.raises(ContactMerged) as refused:
         await Contact.change(twin.id, by=by_system(workspace), name="B")

@@ -177,7 +177,7 @@ async def test_a_choice_that_a_contact_has_stays(workspace: Workspace) -> None:
     await Contact.change(contact.id, by=by, values=[(field.id, "M")])
     await ContactField.change(field.id, by=by, choices=["M"])
 
-    assert refused.value.facts == {"contactId": [contact.id]}
+    assert refused.value.facts == {"contactId": [contact.id], "contactCount": 1}
     assert (await ContactField.get(id=field.id)).choices == ["M"]
 
 

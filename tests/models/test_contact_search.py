@@ -12,6 +12,7 @@ from models.contact_field import FieldKind
 from models.contact_search import NAMED_MAX, SEARCH_LENGTH_MAX, Bounds, Filter, OwnedBy
 from models.database import fetch
 from models.errors import BadUserInput
+from models.merge import merge
 from tests.factories import (
     a_channel,
     a_contact,
@@ -216,7 +217,7 @@ async def test_an_agent_finds_those_whose_conversations_it_sees(workspace: Works
 async def test_who_was_merged_is_in_no_list(workspace: Workspace, channel: Channel) -> None:
     ada = await a_contact(channel, sender="1", name="Ada")
     twin = await a_contact(channel, sender="2", name="Ada's twin")
-    await Contact.filter(id=twin.id).update(merged_into_id=ada.id)
+    await merge(survivor_id=ada.id, merged_id=twin.id, by=by_system(workspace))
 
     assert await found(by=by_system(workspace)) == {"Ada"}
     assert await found(Filter(search="twin"), by=by_system(workspace)) == set()

@@ -26,6 +26,7 @@ from models.errors import (
 from models.event import Kind
 from models.merge import merge, split
 from models.owner import set_owner
+from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact, untag_contact
 from models.verify import violations
@@ -238,7 +239,7 @@ async def test_reopening_would_make_two_open_ones_too(
     await merge(survivor_id=ada.id, merged_id=twin.id, by=by)
 
     with pytest.raises(ConversationAlreadyOpen) as refused:
-        await Conversation.reopen(of_ada, by=by)
+        await reopen(of_ada, by=by)
 
     assert refused.value.facts == {"conversationId": of_twin}
 
@@ -588,7 +589,7 @@ async def test_what_is_opened_again_or_handed_off_while_it_moves_is_the_survivor
     desk = await a_channel(workspace, bot=bot)
     lovelace = await a_contact(desk, sender="lovelace")
     id = await written(desk, "lovelace", by, closed=not bot)
-    work = partial(hand_off, id, by=by) if bot else partial(Conversation.reopen, id, by=by)
+    work = partial(hand_off, id, by=by) if bot else partial(reopen, id, by=by)
     move = partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by)
 
     with pytest.raises(Raced):
@@ -608,7 +609,7 @@ async def test_of_a_merge_and_a_reopening_the_second_is_refused(
 
     with pytest.raises(ConversationAlreadyOpen) as refused:
         await behind(
-            partial(Conversation.reopen, of_twin, by=by),
+            partial(reopen, of_twin, by=by),
             partial(merge, survivor_id=ada.id, merged_id=twin.id, by=by),
         )
 

@@ -24,6 +24,7 @@ from models.errors import (
 from models.event import Kind
 from models.identity import ContactIdentity
 from models.inbound import Received
+from models.merge import merge
 from models.opening import open_by_hand
 from tests.factories import (
     a_channel,
@@ -242,7 +243,7 @@ async def test_a_merged_contact_names_its_survivor(
     channel: Channel, contact: Contact, boss: Agent
 ) -> None:
     survivor = await a_contact(channel, sender="grace")
-    await Contact.filter(id=contact.id).update(merged_into_id=survivor.id)
+    await merge(survivor_id=survivor.id, merged_id=contact.id, by=as_agent(boss))
 
     with pytest.raises(ContactMerged) as refused:
         await opened(contact, channel, by=as_agent(boss))

@@ -21,6 +21,7 @@ from models.errors import (
     RoleCannotHold,
     TargetInactive,
 )
+from models.merge import merge
 from models.owner import set_owner
 from tests.factories import (
     a_channel,
@@ -155,7 +156,7 @@ async def test_an_owner_is_an_active_agent_or_team_of_the_workspace(
 
 async def test_who_was_merged_belongs_to_nobody(workspace: Workspace, channel: Channel) -> None:
     ada, twin = await a_contact(channel, sender="1"), await a_contact(channel, sender="2")
-    await Contact.filter(id=twin.id).update(merged_into_id=ada.id)
+    await merge(survivor_id=ada.id, merged_id=twin.id, by=by_system(workspace))
 
     with pytest.raises(ContactMerged):
         await set_owner(twin.id, by=by_system(workspace))

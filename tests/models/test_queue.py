@@ -18,6 +18,7 @@ from tests.conftest import Clock
 from tests.factories import (
     a_channel,
     a_conversation,
+    a_message,
     a_team,
     an_agent,
     as_agent,
@@ -343,3 +344,52 @@ async def test_the_pointer_of_round_robin_stays_when_members_change(workspace: W
 
     assert await holder_of(first) == ann.id
     assert [await holder_of(c) for c in (second, third, fourth)] == [ben.id, cleo.id, ben.id]
+
+
+async def test_who_comes_in_before_a_drain_does_not_pass_a_higher_queue(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit that frees an agent and the drain that follows it."""
+    high, low = [
+        await a_team(
+            workspace, line=Line.SUPPORT, distribution=Distribution.LEAST_OPEN, priority=priority
+        )
+        for priority in (8, 3)
+    ]
+    agent = await an_agent(workspace, capacity=1, teams=[high, low])
+    held = await a_conversation(workspace, team=low)
+    waits = await a_conversation(workspace, team=high)
+    channel = await a_channel(workspace, team=low)
+    drain, entered = queue.Freed.__call__, list[UUID]()
+
+    async def late(freed: queue.Freed) -> None:
+        monkeypatch.setattr(queue.Freed, "__call__", drain)
+        entered.append((await a_message(channel)).conversation_id)
+        assert await holder_of(waits) == agent.id
+        await drain(freed)
+
+    monkeypatch.setattr(queue.Freed, "__call__", late)
+    async with working(held.id, by=by_system(workspace)) as conversation:
+        await conversation.close(by=by_system(workspace))
+
+    assert await holder_of(waits) == agent.id
+    assert (await Conversation.get(id=entered[0])).status is Status.QUEUED
+
+
+async def test_a_drain_takes_in_the_higher_queues_of_those_it_could_give_to(
+    workspace: Workspace,
+) -> None:
+    """An agent of both was freed, and only the lower queue is drained: by whoever else."""
+    high, low = [
+        await a_team(
+            workspace, line=Line.SUPPORT, distribution=Distribution.ROUND_ROBIN, priority=priority
+        )
+        for priority in (8, 3)
+    ]
+    agent = await an_agent(workspace, capacity=1, teams=[high, low], accepts_new=False)
+    below, above = [await a_conversation(workspace, team=team) for team in (low, high)]
+    await Agent.filter(id=agent.id).update(accepts_new=True)
+
+    await queue.drain(teams=[low.id])
+
+    assert (await holder_of(above), await holder_of(below)) == (agent.id, None)

@@ -19,7 +19,9 @@ from models.errors import (
     TeamHasChannel,
     TeamInactive,
 )
+from models.reopening import reopen
 from models.team_removal import delete
+from models.transfer import transfer
 from tests.factories import (
     a_channel,
     a_contact,
@@ -43,7 +45,7 @@ async def handed_to(team: Team, channel: Channel) -> Conversation:
     """A conversation that waits in a team's queue, though its channel goes elsewhere."""
     workspace = await Workspace.get(id=team.workspace_id)
     conversation = await a_conversation(workspace, channel=channel)
-    await Conversation.transfer(conversation.id, by=by_system(workspace), to_team=team.id)
+    await transfer(conversation.id, by=by_system(workspace), to_team=team.id)
     return await Conversation.get(id=conversation.id)
 
 
@@ -231,7 +233,7 @@ async def test_what_comes_back_after_its_team_has_gone_waits_elsewhere(
     await Agent.filter(id=agent.id).update(is_active=False)
 
     await remove(team)
-    await Conversation.reopen(held.id, by=by)
+    await reopen(held.id, by=by)
 
     todos = await Team.todos(workspace.id, Line.SALES)
     assert (await Conversation.get(id=held.id)).team_id == todos.id

@@ -9,6 +9,7 @@ import pytest
 from models import Contact, Workspace
 from models.access import Role
 from models.contact_search import Filter, OwnedBy
+from models.merge import merge
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -320,7 +321,7 @@ async def test_a_contact_shows_the_conversations_that_one_sees(
 
 async def test_who_was_merged_says_into_whom(company: Company, admin: Client) -> None:
     twin = await a_contact(company.channel, sender="twin", name="Twin")
-    await Contact.filter(id=twin.id).update(merged_into_id=company.contact.id)
+    await merge(survivor_id=company.contact.id, merged_id=twin.id, by=by_system(company.workspace))
     id = encode("Contact", twin.id)
 
     shown = await admin.ask("query ($id: ID!) { contact(id: $id) { mergedInto { id } } }", id=id)

@@ -142,9 +142,8 @@ class Machine(RuleBasedStateMachine):
 
     async def _there(self, there: Callable[[], Awaitable[Any]], refused: Refused | None) -> Any:
         await office.set_clock(self.desk.now - self.start)
-        if any(talk.reserved_for for talk in self.desk.talks):
-            # What workers look for: reservations that ran out meanwhile.
-            await queue.drain_all(BATCH)
+        # What workers look for: reservations that ran out meanwhile.
+        await queue.drain_all(BATCH)
         got, error = None, None
         try:
             got = await there()

@@ -210,7 +210,7 @@ class Conversation(Record):
             await Agent.require_stand_in(on_behalf_of, by=by)
         person = by.agent_id or on_behalf_of
         async with tx() as transaction:
-            closed_at = await placement.end(transaction, [self.id])
+            closed = await placement.end(transaction, [self.id])
             closure = await Closure.create(
                 workspace_id=self.workspace_id,
                 conversation_id=self.id,
@@ -221,7 +221,7 @@ class Conversation(Record):
                 closed_by_id=person or by.id,
                 reason_id=reason_id,
                 summary=summary,
-                closed_at=closed_at,
+                closed_at=closed[self.id],
             )
             self.record(
                 event.Kind.CONVERSATION_CLOSED,

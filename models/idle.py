@@ -42,14 +42,15 @@ async def close_idle(batch_size: int) -> int:
 
 
 async def _close(transaction: Transaction, due: list[Row]) -> None:
-    closed_at = await placement.end(transaction, [row["id"] for row in due])
+    closed = await placement.end(transaction, [row["id"] for row in due])
     await transaction.execute(
         """
         INSERT INTO closures
             (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at, is_sticky)
-        SELECT gen_random_uuid(), c.*, $5, $6, NOT coalesce(t.unassign_on_close, false)
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[])
-            AS c(workspace_id, conversation_id, agent_id, team_id)
+        SELECT gen_random_uuid(), c.workspace_id, c.conversation_id, c.agent_id, c.team_id, $5,
+               c.closed_at, NOT coalesce(t.unassign_on_close, false)
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $6::timestamptz[])
+            AS c(workspace_id, conversation_id, agent_id, team_id, closed_at)
         LEFT JOIN teams t ON t.id = c.team_id
         """,
         [row["workspace_id"] for row in due],
@@ -57,7 +58,7 @@ async def _close(transaction: Transaction, due: list[Row]) -> None:
         [row["assignee_id"] for row in due],
         [row["team_id"] for row in due],
         Cause.INACTIVE.value,
-        closed_at,
+        [closed[row["id"]] for row in due],
     )
     for row in due:
         _record(row)

@@ -3,12 +3,14 @@
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.expressions import F
 
 from models import event, queue
 from models.access import Actor, Right
 from models.agent import Agent
 from models.base import Record, reference
-from models.database import Transaction, tx
+from models.candidates import POSITIONS_PER_TEAM
+from models.database import tx
 from models.decision import ROUND_ROBIN_START
 from models.errors import (
     AgentInactive,
@@ -16,7 +18,6 @@ from models.errors import (
     LimitReached,
     NotFound,
     NotMember,
-    TeamInactive,
 )
 from models.team import Team, lock_drawing_from
 
@@ -42,8 +43,7 @@ class Membership(Record):
         async with tx() as transaction:
             # The team's lock keeps the positions apart when two agents join at once.
             drawing = await lock_drawing_from(transaction, team.id, by=by)
-            if not (await Team.lock(team.id, by=by)).is_active:
-                raise TeamInactive
+            team = await Team.locked(team.id, by=by)
             agent = await Agent.filter(workspace_id=by.workspace_id).get_or_none(id=agent_id)
             if agent is None:
                 raise NotFound("agent", path="input.agentId")
@@ -52,7 +52,7 @@ class Membership(Record):
             agent.require_holder()
             if await cls.exists(team_id=team.id, agent_id=agent_id):
                 raise AlreadyMember
-            last, count = await _last_and_count(transaction, team.id)
+            last, count = await _last_and_count(team, drawing)
             if count >= MEMBERS_MAX:
                 raise LimitReached("members of a team", limit=MEMBERS_MAX)
             membership = await cls.create(
@@ -88,13 +88,13 @@ class Membership(Record):
         """
         by.require(Right.CONFIGURE)
         async with tx() as transaction:
-            locked = await Team.locked(team.id, by=by)
+            drawing = await lock_drawing_from(transaction, team.id, by=by)
+            team = await Team.locked(team.id, by=by)
             members = await cls.filter(team_id=team.id).order_by("position")
             if sorted(agent_ids) != sorted(member.agent_id for member in members):
                 raise NotMember
             if not members:
                 return
-            served = [m.agent_id for m in members if m.position <= locked.round_robin_position]
             # Places are exchanged one row after the other: no two are equal only in the end.
             await transaction.execute("SET CONSTRAINTS memberships_one_position DEFERRED")
             await transaction.execute(
@@ -107,18 +107,27 @@ class Membership(Record):
                 agent_ids,
             )
             await transaction.execute("SET CONSTRAINTS memberships_one_position IMMEDIATE")
-            pointer = agent_ids.index(served[-1]) + 1 if served else ROUND_ROBIN_START
-            await Team.filter(id=team.id).update(round_robin_position=pointer)
+            for other, place in (await _turns(team, drawing)).items():
+                served = [member.agent_id for member in members if member.position <= place]
+                turn = agent_ids.index(served[-1]) + 1 if served else ROUND_ROBIN_START
+                await Team.filter(id=other).update(
+                    round_robin_position=F("round_robin_position") + (turn - place)
+                )
             event.record(event.Kind.MEMBERS_REORDERED, by=by, to_team_id=team.id)
 
 
-async def _last_and_count(transaction: Transaction, team_id: UUID) -> tuple[int, int]:
-    row = await transaction.fetchrow(
-        """
-        SELECT coalesce(max(position), 0) AS last, count(*) AS count
-        FROM memberships WHERE team_id = $1
-        """,
-        team_id,
-    )
-    assert row is not None  # noqa: S101 - aggregates have one row
-    return row["last"], row["count"]
+async def _turns(team: Team, drawing: list[UUID]) -> dict[UUID, int]:
+    """Among this team's positions, whom the locked teams that draw from it served last."""
+    start = team.number * POSITIONS_PER_TEAM
+    turns = {
+        other.id: other.round_robin_position - (0 if other.id == team.id else start)
+        for other in await Team.filter(id__in=drawing)
+    }
+    return {id: place for id, place in turns.items() if 0 < place < POSITIONS_PER_TEAM}
+
+
+async def _last_and_count(team: Team, drawing: list[UUID]) -> tuple[int, int]:
+    """The last position, of a member or of whoever was served last and left, and the members."""
+    positions = [member.position for member in await Membership.filter(team_id=team.id)]
+    turns = await _turns(team, drawing)
+    return max([0, *positions, *turns.values()]), len(positions)

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from asyncpg import UniqueViolationError
 from tortoise.expressions import Q
 
-from models import channel_holding, event, placement
+from models import channel_holding, event, identity, placement
 from models.access import Actor, Right
 from models.agent import Agent
 from models.base import Line, require_name
@@ -16,15 +16,13 @@ from models.database import Raced, Transaction, fetch, tx
 from models.decision import Rule
 from models.errors import (
     ChannelNotHeld,
-    ContactMerged,
     ContactUnknownToChannel,
     ConversationAlreadyOpen,
     Forbidden,
     IdentityTaken,
-    NotFound,
     TeamInactive,
 )
-from models.identity import EXTERNAL_ID_LENGTH_MAX, ContactIdentity
+from models.identity import EXTERNAL_ID_LENGTH_MAX, ContactIdentity, Identity
 from models.team import Team
 
 
@@ -50,8 +48,9 @@ async def open_by_hand(
     channel = await Channel.find(channel_id, by=by)
     async with tx() as transaction:
         if external_id is not None:
-            await _claim(transaction, channel.id, external_id)
-        contact = await _locked_contact(contact_id, by=by)
+            # Before the contact's lock, as a first message does.
+            await identity.claim(transaction, [Identity(channel.id, external_id)])
+        contact = await Contact.locked(contact_id, by=by)
         await _require_identity(contact, channel, external_id, by=by)
         channel = await Channel.fetch_one("id = $1", channel.id, hold=True) or channel
         line = line or channel.default_line
@@ -74,26 +73,6 @@ async def _opener(on_behalf_of: UUID | None, *, by: Actor) -> UUID:
     if by.agent_id is None:
         raise Forbidden("open conversations: only a person can")
     return by.agent_id
-
-
-async def _locked_contact(id: UUID, *, by: Actor) -> Contact:
-    contact = await Contact.fetch_one(
-        "id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True
-    )
-    visible = await Contact.visible_to(by)
-    if contact is None or not await visible.filter(id=id).exists():
-        raise NotFound("contact", path="input.contactId")
-    if contact.merged_into_id is not None:
-        raise ContactMerged(contact_id=contact.merged_into_id)
-    return contact
-
-
-async def _claim(transaction: Transaction, channel_id: UUID, external_id: str) -> None:
-    """Before the contact's lock, as a first message does: nobody else gives this identity away."""
-    await transaction.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        f"contact_identity {channel_id} {external_id}",
-    )
 
 
 async def _require_identity(

@@ -145,22 +145,28 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
         freed(transaction, conversation)
 
 
-async def end(transaction: Transaction, ids: list[UUID]) -> datetime:
-    """Close locked conversations, set-based: status, queues, assignments and loads."""
-    closed_at: datetime = await transaction.fetchval(
+async def end(transaction: Transaction, ids: list[UUID]) -> dict[UUID, datetime]:
+    """Close locked conversations, set-based: status, queues, assignments and loads.
+
+    Returns when each was closed: a microsecond apart in their order, so that of a contact's
+    conversations one is the last.
+    """
+    closed = await transaction.fetch(
         """
         WITH t AS MATERIALIZED (SELECT relevo_now() AS now)
         UPDATE conversations c
         SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
             reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
             skipped_agent_id = NULL, skipped_until = NULL,
-            closed_at = t.now, last_activity_at = t.now, version = version + 1
-        FROM t WHERE c.id = ANY($1) RETURNING c.closed_at
+            closed_at = t.now + (o.place - 1) * interval '1 microsecond',
+            last_activity_at = t.now, version = version + 1
+        FROM t, unnest($1::uuid[]) WITH ORDINALITY AS o(id, place)
+        WHERE c.id = o.id RETURNING c.id, c.closed_at
         """,
         ids,
     )
     await assignment.end(transaction, ids, Ending.CLOSED)
-    return closed_at
+    return {row["id"]: row["closed_at"] for row in closed}
 
 
 def freed(transaction: Transaction, conversation: "Conversation") -> None:

@@ -9,8 +9,8 @@ from hypothesis.stateful import initialize
 from models import Agent, Channel, Membership, Team, Workspace
 from models.base import IdlePeriod, Line
 from models.channel import Target
-from models.contact import set_owner
 from models.decision import Availability, Distribution
+from models.owner import set_owner
 from tests.desk import setting, working
 from tests.desk.conversing import Conversing
 from tests.desk.machine import (

@@ -1,13 +1,16 @@
 """What customers, bots and people do with conversations, on both desks."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from models import Conversation, routing
+from models import Conversation, bot, routing, snooze
 from models.access import Role
 from models.base import Line
+from models.reopening import reopen
+from models.transfer import transfer
 from tests.desk import routing as desk_routing
 from tests.desk import working
 from tests.desk.machine import (
@@ -28,6 +31,8 @@ from tests.desk.machine import (
 from tests.desk.office import CUSTOMERS
 from tests.desk.queues import MICROSECOND
 from tests.desk.rows import Caller, Talk
+
+NAP = st.sampled_from([None, timedelta(minutes=10), timedelta(hours=5), timedelta(days=2)])
 
 
 class Conversing(Machine):
@@ -123,13 +128,11 @@ class Conversing(Machine):
 
     @does(2, when=there_is("BOT"), which=WHICH, who=WHO, stale=STALE)
     def bot_is_paused(self, which: int, who: str, stale: bool) -> None:
-        self.works(self.talk(which, "BOT"), who, stale, working.pause_bot, Conversation.pause_bot)
+        self.works(self.talk(which, "BOT"), who, stale, working.pause_bot, bot.pause)
 
     @does(1, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)
     def bot_is_resumed(self, which: int, who: str, stale: bool) -> None:
-        self.works(
-            self.talk(which, "ASSIGNED"), who, stale, working.resume_bot, Conversation.resume_bot
-        )
+        self.works(self.talk(which, "ASSIGNED"), who, stale, working.resume_bot, bot.resume)
 
     # -- People
 
@@ -163,7 +166,7 @@ class Conversing(Machine):
                 self.desk, talk, team or self.office.people[to], by=by, stale=stale
             ),
             partial(
-                Conversation.transfer,
+                transfer,
                 talk.id,
                 by=self.office.actor(by),
                 to_agent=person,
@@ -196,11 +199,35 @@ class Conversing(Machine):
         self.both(
             lambda: working.reopen(self.desk, talk, by=by, stale=stale),
             partial(
-                Conversation.reopen,
+                reopen,
                 talk.id,
                 by=self.office.actor(by),
                 expected_version=self.version(talk, stale),
             ),
+        )
+
+    @does(4, when=there_is("ASSIGNED"), which=WHICH, who=WHO, time=NAP, stale=STALE)
+    def snooze(self, which: int, who: str, time: timedelta | None, stale: bool) -> None:
+        until = None if time is None else self.desk.now + time
+
+        async def there(conversation: Conversation, *, by: Any) -> None:
+            await snooze.begin(conversation, by=by, until=until)
+
+        self.works(self.talk(which, "ASSIGNED"), who, stale, working.snooze, there, until=until)
+
+    @does(1, when=there_is("SNOOZED"), which=WHICH, who=WHO, stale=STALE)
+    def wake(self, which: int, who: str, stale: bool) -> None:
+        self.works(self.talk(which, "SNOOZED"), who, stale, working.wake, snooze.wake)
+
+    @does(2, when=there_is("SNOOZED"), which=WHICH)
+    def customer_writes_to_a_snoozed_one(self, which: int) -> None:
+        talk = self.talk(which, "SNOOZED")
+        by = Caller(Role.INTEGRATION)
+        self.both(
+            lambda: desk_routing.write(
+                self.desk, talk.channel, talk.customer.name, by=by, line=talk.line
+            ),
+            partial(self.office.write, talk.channel.id, talk.customer.name, by=by, line=talk.line),
         )
 
     @does(1, when=somebody_wrote, which=WHICH, who=WHO, stale=STALE)

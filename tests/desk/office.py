@@ -13,11 +13,12 @@ from models.access import Actor, ActorKind, Role
 from models.base import Line
 from models.channel import Channel, ChannelKind, ChannelStatus
 from models.closure import ClosingReason
-from models.contact import Sender, set_owner
 from models.database import Row, fetch, fetchval, snapshot, tx
 from models.decision import Distribution
+from models.identity import Sender
 from models.inbound import Received, receive
 from models.invariant import Invariant
+from models.owner import set_owner
 from models.reservation import IN_FORCE
 from models.team import Team
 from models.verify import Violation, violations_in

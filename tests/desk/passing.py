@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models import agent, idle
+from models import agent, idle, snooze
 from tests.desk import working
 from tests.desk.machine import (
     BATCH,
@@ -79,6 +79,16 @@ class Passing(Machine):
         closed = due[: self._batch]
         working.close_idle(self.desk, closed)
         return closed
+
+    @does(3, when=lambda self: self.ends_of_snoozes(), which=WHICH, edge=EDGE)
+    def snooze_ends(self, which: int, edge: int) -> None:
+        """Just before, at, or just after its time."""
+        ends = self.ends_of_snoozes()
+        self.go_to(ends[which % len(ends)] + (edge - 1) * MICROSECOND)
+        self.both(partial(working.wake_due, self.desk), partial(snooze.wake_due, BATCH))
+
+    def ends_of_snoozes(self) -> list[Any]:
+        return [talk.snoozed_until for talk in self.desk.talks if talk.snoozed_until]
 
     def ends_of_waits(self) -> list[Any]:
         kept = [talk for talk in self.desk.talks if talk.is_reserved(self.desk.now)]

@@ -102,13 +102,13 @@ class Desk:
 
     def hold(self, talk: Talk, person: UUID, at: datetime | None = None) -> None:
         talk.status, talk.holder = "ASSIGNED", person
-        talk.reserved_for = talk.reserved_until = None
+        talk.reserved_for = talk.reserved_until = talk.snoozed_until = None
         talk.active_at = self.people[person].last_given = at or self.now
 
     def queue(self, talk: Talk, team: UUID) -> None:
         talk.status, talk.holder, talk.team = "QUEUED", None, team
         talk.line = self.teams[team].line
-        talk.reserved_for = talk.reserved_until = None
+        talk.reserved_for = talk.reserved_until = talk.snoozed_until = None
         talk.queued_at = talk.queued_at or self.now
         talk.active_at = self.now
 

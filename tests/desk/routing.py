@@ -32,6 +32,8 @@ def write(
     customer = desk.customers.setdefault((channel.id, name), Customer(name))
     talk = desk.open_of(customer, channel)
     if talk is not None:
+        if talk.status == "SNOOZED":
+            wake(talk)
         talk.active_at = desk.now
         return talk, False
     place = _precedence(desk, customer, channel, line)
@@ -46,6 +48,11 @@ def write(
     put(desk, talk, place)
     desk.give_out()
     return talk, True
+
+
+def wake(talk: Talk) -> None:
+    """It counts again, whatever the load of whoever holds it."""
+    talk.status, talk.snoozed_until = "ASSIGNED", None
 
 
 def hand_off(

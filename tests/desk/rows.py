@@ -130,6 +130,7 @@ class Talk:
     reserved_for: UUID | None = None
     reserved_until: datetime | None = None
     queued_at: datetime | None = None
+    snoozed_until: datetime | None = None
     closings: list[Closing] = field(default_factory=list)
 
     @property

@@ -26,12 +26,12 @@ def change_team(desk: Desk, team: Team, *, by: Caller, **changes: Any) -> None:
 
 
 def add_member(desk: Desk, team: Team, id: UUID, *, by: Caller) -> None:
-    """At the end of the order."""
+    """At the end of the order, and behind whoever was served last."""
     by.must_be(Role.ADMIN)
     desk.holder(id)
     if id in team.places:
         raise Refused("ALREADY_MEMBER")
-    team.places[id] = max(team.places.values(), default=0) + 1
+    team.places[id] = max([team.served, *team.places.values()]) + 1
     desk.give_out()
 
 
@@ -113,7 +113,13 @@ def set_owner(
     by.must_be(*SUPERVISORS)
     if person is not None:
         desk.holder(person)
+    if (customer.owner, customer.owner_team) == (person, team):
+        return
     customer.owner, customer.owner_team = person, team
+    for talk in desk.talks:
+        if talk.customer is customer:
+            talk.reserved_for = talk.reserved_until = None
+    desk.give_out()
 
 
 def change_settings(desk: Desk, *, by: Caller, **changes: object) -> None:

@@ -69,7 +69,7 @@ def end(desk: Desk, talk: Talk, *, by_person: bool, has_reason: bool) -> None:
         Closing(desk.now, talk.holder, talk.team, by_person, has_reason, not lets_go)
     )
     talk.status, talk.holder, talk.queued_at = "CLOSED", None, None
-    talk.reserved_for = talk.reserved_until = None
+    talk.reserved_for = talk.reserved_until = talk.snoozed_until = None
 
 
 def reopen(desk: Desk, talk: Talk, *, by: Caller, stale: bool) -> None:
@@ -104,7 +104,33 @@ def resume_bot(desk: Desk, talk: Talk, *, by: Caller, stale: bool) -> None:
     _held_and_workable(desk, talk, by, stale)
     talk.team = desk.home(talk)
     talk.status, talk.holder, talk.active_at = "BOT", None, desk.now
+    talk.snoozed_until = None
     desk.give_out()
+
+
+def snooze(desk: Desk, talk: Talk, *, by: Caller, stale: bool, until: datetime | None) -> None:
+    """Its agent keeps it and has room for another."""
+    _held_and_workable(desk, talk, by, stale)
+    if talk.status != "ASSIGNED":
+        raise Refused("CONVERSATION_NOT_ASSIGNED", status=talk.status)
+    talk.status, talk.snoozed_until, talk.active_at = "SNOOZED", until, desk.now
+    desk.give_out()
+
+
+def wake(desk: Desk, talk: Talk, *, by: Caller, stale: bool) -> None:
+    desk.seen(by, talk, stale)
+    desk.workable(by, talk)
+    if talk.status != "SNOOZED":
+        raise Refused("CONVERSATION_NOT_SNOOZED", status=talk.status)
+    routing.wake(talk)
+    talk.active_at = desk.now
+
+
+def wake_due(desk: Desk) -> None:
+    for talk in desk.talks:
+        if talk.snoozed_until is not None and talk.snoozed_until <= desk.now:
+            routing.wake(talk)
+            talk.active_at = desk.now
 
 
 def send(desk: Desk, talk: Talk, *, by: Caller, stale: bool) -> None:
@@ -157,7 +183,8 @@ def idle_at(desk: Desk, talk: Talk) -> datetime | None:
         days = desk.teams[talk.team].idle_days or 0
     if talk.holder is not None and desk.people[talk.holder].idle_days is not None:
         days = desk.people[talk.holder].idle_days or 0
-    return talk.active_at + timedelta(days=days) if days and talk.is_open else None
+    counts = talk.status in ("BOT", "QUEUED", "ASSIGNED")
+    return talk.active_at + timedelta(days=days) if days and counts else None
 
 
 def idle(desk: Desk) -> list[Talk]:
@@ -168,7 +195,7 @@ def idle(desk: Desk) -> list[Talk]:
 
 def _give(desk: Desk, talk: Talk, to: UUID) -> None:
     _must_be_open(talk)
-    if talk.holder == to:
+    if talk.status == "ASSIGNED" and talk.holder == to:
         raise Refused("ALREADY_ASSIGNED", holderId=to)
     desk.hold(talk, desk.holder(to).id)
     desk.give_out()
@@ -177,7 +204,7 @@ def _give(desk: Desk, talk: Talk, to: UUID) -> None:
 def _held_and_workable(desk: Desk, talk: Talk, by: Caller, stale: bool) -> None:
     desk.seen(by, talk, stale)
     desk.workable(by, talk)
-    if talk.status != "ASSIGNED":
+    if talk.holder is None:
         raise Refused("CONVERSATION_NOT_ASSIGNED", status=talk.status)
 
 

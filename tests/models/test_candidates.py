@@ -228,3 +228,31 @@ async def test_what_waits_long_rises_over_what_is_urgent_where_a_team_says_so(
     most_urgent = await a_conversation(workspace, team=teams[10])
     assert [await next_one(), await next_one()] == [old.id, most_urgent.id]
     await lapse_presence(10)
+
+
+async def test_a_new_order_below_leaves_the_turn_of_the_group_above(workspace: Workspace) -> None:
+    group = await an_including_group(workspace, Distribution.ROUND_ROBIN)
+    below = await a_team(workspace, parent=group)
+    own = await an_agent(workspace, teams=[group])
+    first, second, third = [await an_agent(workspace, teams=[below]) for _ in range(3)]
+    served = [await holder_of(await a_conversation(workspace, team=group)) for _ in range(2)]
+
+    by = by_system(workspace)
+    await Membership.reorder(by=by, team=below, agent_ids=[third.id, first.id, second.id])
+    await Membership.reorder(by=by, team=group, agent_ids=[own.id])
+    turns = [await holder_of(await a_conversation(workspace, team=group)) for _ in range(3)]
+
+    assert served == [own.id, first.id]
+    assert turns == [second.id, own.id, third.id]
+
+
+async def test_who_joins_after_the_last_served_has_left_is_next(workspace: Workspace) -> None:
+    team = await a_team(workspace, distribution=Distribution.ROUND_ROBIN)
+    stays, leaves = [await an_agent(workspace, teams=[team]) for _ in range(2)]
+    served = [await holder_of(await a_conversation(workspace, team=team)) for _ in range(2)]
+
+    await Membership.remove(by=by_system(workspace), team=team, agent_id=leaves.id)
+    joins = await an_agent(workspace, teams=[team])
+    turns = [await holder_of(await a_conversation(workspace, team=team)) for _ in range(2)]
+
+    assert (served, turns) == ([stays.id, leaves.id], [joins.id, stays.id])

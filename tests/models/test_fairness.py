@@ -23,6 +23,8 @@ from models.event import Kind
 from models.log import Event
 from models.precedence import place
 from models.precedence import recall as recall_route
+from models.reopening import reopen
+from models.transfer import transfer
 from tests.conftest import ConnectedTo
 from tests.factories import (
     a_channel,
@@ -268,11 +270,11 @@ class Day:
             to = {"to_agent": self.random.choice(self.agents).id}
             if self.random.random() < 0.5:
                 to = {"to_team": self.random.choice(self.teams).id}
-            await Conversation.transfer(conversation.id, by=as_agent(self.boss), **to)
+            await transfer(conversation.id, by=as_agent(self.boss), **to)
 
     async def reopen(self) -> None:
         if conversation := await self.any_of("CLOSED"):
-            await Conversation.reopen(conversation.id, by=as_agent(self.boss))
+            await reopen(conversation.id, by=as_agent(self.boss))
 
     async def change_availability(self) -> None:
         agent = self.random.choice(self.agents)

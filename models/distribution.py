@@ -273,7 +273,7 @@ async def _move_pointers(transaction: Transaction, round_: Round) -> None:
         await transaction.execute(
             """
             UPDATE teams t SET round_robin_position = p.position
-            FROM unnest($1::uuid[], $2::int[]) AS p(id, position)
+            FROM unnest($1::uuid[], $2::bigint[]) AS p(id, position)
             WHERE t.id = p.id AND t.round_robin_position <> p.position
             """,
             *map(list, zip(*moved, strict=True)),

@@ -36,7 +36,6 @@ from tests.factories import (
     a_contact_field,
     a_conversation,
     a_segment,
-    a_tag,
     a_team,
     a_workspace,
     an_agent,
@@ -158,7 +157,6 @@ class Company:
     spare_field: ContactField
     segment: Segment
     spare_segment: Segment
-    tag_id: UUID
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -234,7 +232,6 @@ async def a_company() -> Company:
         spare_field=await a_contact_field(workspace, name="Spare"),
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
-        tag_id=await a_tag(workspace, name="VIP"),
     )
 
 

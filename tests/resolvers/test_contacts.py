@@ -230,7 +230,7 @@ async def test_a_segment_shows_its_filter_even_when_parts_are_gone(
         owned_by=OwnedBy.ME,
         owner_agent_id=company.agent.id,
         owner_team_id=company.team.id,
-        tag_ids=(company.tag_id,),
+        tag_ids=(company.tag.id,),
         fields=((company.field.id, "Lima"),),
         channel_id=company.channel.id,
     )

@@ -392,7 +392,7 @@ async def test_a_token_is_created_used_and_revoked(
 
     await admin.do("tokenRevoke", {"tokenId": created["tokenId"]})
 
-    assert len(before["teams"]["nodes"]) == 4
+    assert len(before["teams"]["nodes"]) == 5
     assert (await script.ask("{ teams { nodes { name } } }")).codes == ["UNAUTHENTICATED"]
 
 

@@ -2,16 +2,17 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from models import Agent, Assignment, Conversation, Team, Workspace, snooze
+from models import Agent, Assignment, Conversation, Membership, Team, Workspace, queue, snooze
 from models.access import Role
 from models.answer_timeout import lapse_answers
 from models.assignment import Ending
 from models.conversation import Status
 from models.database import fetchrow, fetchval, retrying
-from models.decision import Rule
+from models.decision import Distribution, Rule
 from models.event import Kind
 from tests.conftest import Clock
 from tests.factories import (
@@ -22,6 +23,7 @@ from tests.factories import (
     an_agent,
     as_agent,
     as_integration,
+    by_system,
     working,
 )
 from workers.sweeps import Sweeper
@@ -252,3 +254,29 @@ async def test_the_sweeper_gives_back_and_wakes(
 
     assert (await Conversation.get(id=late.id)).status is Status.QUEUED
     assert (await Conversation.get(id=snoozed.id)).status is Status.ASSIGNED
+
+
+async def test_where_it_is_given_out_the_next_one_has_it_and_the_slow_one_not_again_at_once(
+    workspace: Workspace, clock: Clock
+) -> None:
+    slow, other = [await an_agent(workspace) for _ in range(2)]
+    team = await a_team(workspace, distribution=Distribution.LEAST_OPEN, members=[slow])
+    by = by_system(workspace)
+    await Team.change(team.id, by=by, answer_timeout_minutes=10)
+    conversation = await a_conversation(workspace, team=team)
+
+    async def after(minutes: int) -> UUID | None:
+        await clock.travel(minutes=minutes)
+        for agent in (slow, other):
+            await Agent.beat(agent.id, by=by, device="browser")
+        await lapse_answers(10)
+        await queue.drain_all(10)
+        return (await Conversation.get(id=conversation.id)).assignee_id
+
+    # Alone, the slow one gets it again when the same time has passed; of two, the other at once.
+    alone = [await after(10), await after(9), await after(1)]
+    await Membership.add(by=by, team=team, agent_id=other.id)
+    of_two = [await after(10), await after(10)]
+
+    assert alone == [None, None, slow.id]
+    assert of_two == [other.id, slow.id]

@@ -24,7 +24,7 @@ from resolvers.pagination import (
     Page,
     connected,
 )
-from resolvers.types import Channel, Node, Owner, Row, Tag, column, tags_of
+from resolvers.types import Channel, Node, Owner, Row, Tag, column, nested, tags_of
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
@@ -122,23 +122,13 @@ class Contact(Node):
         ]
         return [value for _, _, value in sorted(known, key=lambda each: each[:2])]
 
-    @strawberry.field(description="How channels know the contact.")
-    async def identities(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> ContactIdentityConnection:
-        return await info.context.loaders.nested(
-            KNOWN,
-            self.row["id"],
-            Page(first, after, last, before),
-            node=lambda row: ContactIdentity(row=row),
-            connection=ContactIdentityConnection,
-            edge=ContactIdentityEdge,
-        )
+    identities = nested(
+        "How channels know the contact.",
+        KNOWN,
+        noun=ContactIdentity,
+        connection=ContactIdentityConnection,
+        edge=ContactIdentityEdge,
+    )
 
     @strawberry.field(description="The contact's conversations that you see, the newest first.")
     async def conversations(

@@ -13,25 +13,20 @@ from models.stickiness import ends_at, sticky
 from models.tag import TAGS_MAX
 from resolvers.contact import Contact
 from resolvers.context import Info
+from resolvers.decision import Assignment, Decision
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
 from resolvers.pagination import (
-    After,
-    Before,
     Connection,
     Edge,
-    First,
     Keyset,
-    Last,
     Nested,
     Page,
     paginate,
 )
 from resolvers.types import (
     Agent,
-    Assignment,
     Channel,
     Closure,
-    Decision,
     Message,
     Node,
     Owner,
@@ -40,6 +35,7 @@ from resolvers.types import (
     Team,
     agent_of,
     column,
+    nested,
     queue_of,
     seconds_between,
     tags_of,
@@ -201,41 +197,21 @@ class Conversation(Node):
         held = await info.context.loaders.assignments.load(self.row["id"])
         return Decision.of(held["decision"] if held else self.row["decision"])
 
-    @strawberry.field(description="Everybody who held it, with the decisions, the first one first.")
-    async def assignments(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> AssignmentConnection:
-        return await info.context.loaders.nested(
-            HELD,
-            self.row["id"],
-            Page(first, after, last, before),
-            node=lambda row: Assignment(row=row),
-            connection=AssignmentConnection,
-            edge=AssignmentEdge,
-        )
+    assignments = nested(
+        "Everybody who held it, with the decisions, the first one first.",
+        HELD,
+        noun=Assignment,
+        connection=AssignmentConnection,
+        edge=AssignmentEdge,
+    )
 
-    @strawberry.field(description="Messages and notes, oldest first.")
-    async def messages(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MessageConnection:
-        return await info.context.loaders.nested(
-            SAID,
-            self.row["id"],
-            Page(first, after, last, before),
-            node=lambda row: Message(row=row),
-            connection=MessageConnection,
-            edge=MessageEdge,
-        )
+    messages = nested(
+        "Messages and notes, oldest first.",
+        SAID,
+        noun=Message,
+        connection=MessageConnection,
+        edge=MessageEdge,
+    )
 
 
 @strawberry.type(description="A conversation of a page.")

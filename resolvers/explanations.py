@@ -10,8 +10,9 @@ from models.explanation import Explanation, why_not
 from models.preview import Preview, preview
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
+from resolvers.decision import Decision
 from resolvers.ids import decode, decode_maybe
-from resolvers.types import Agent, Decision, Team, agent_of, team_of
+from resolvers.types import Agent, Team, agent_of, team_of
 from resolvers.vocabulary import Reason, Rule, Verdict
 
 

@@ -19,6 +19,7 @@ from models.workspace import Workspace as WorkspaceRecord
 from resolvers.contact import ContactField, contact_of
 from resolvers.context import Info
 from resolvers.conversation import conversation_of
+from resolvers.decision import Assignment
 from resolvers.ids import decode, split
 from resolvers.pagination import (
     BY_CREATION,
@@ -36,7 +37,6 @@ from resolvers.types import (
     Agent,
     AgentConnection,
     AgentEdge,
-    Assignment,
     Channel,
     ClosingReason,
     Closure,

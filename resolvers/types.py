@@ -33,15 +33,9 @@ from resolvers.vocabulary import (
     Delivery,
     Direction,
     Distribution,
-    Ending,
     IdlePeriod,
     Line,
-    Outcome,
-    Reason,
     Role,
-    Rule,
-    TieBreak,
-    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +77,37 @@ def hours(description: str) -> Any:
         return BusinessHours.of(orjson.loads(stored) if isinstance(stored, str) else stored)
 
     return strawberry.field(read, description=description)
+
+
+def nested(
+    description: str,
+    what: Nested,
+    *,
+    noun: type[Any],
+    connection: type[Connection[Any]],
+    edge: type[Edge[Any]],
+) -> Any:
+    """A field that shows a page of what lies below a record, read with its siblings' pages."""
+
+    async def below(
+        self: Any,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Any:
+        return await info.context.loaders.nested(
+            what,
+            self.row["id"],
+            Page(first, after, last, before),
+            node=lambda row: noun(row=row),
+            connection=connection,
+            edge=edge,
+        )
+
+    below.__annotations__["return"] = connection
+    return strawberry.field(below, description=description)
 
 
 def _is_enum(type_: Any) -> bool:
@@ -253,23 +278,13 @@ class Team(Node):
         held = await info.context.loaders.held_channels.load(self.row["id"])
         return held is not None and held.is_inherited
 
-    @strawberry.field(description="Members in their order; empty for a Todos means every agent.")
-    async def members(
-        self,
-        info: Info,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> AgentConnection:
-        return await info.context.loaders.nested(
-            MEMBERS,
-            self.row["id"],
-            Page(first, after, last, before),
-            node=lambda row: Agent(row=row),
-            connection=AgentConnection,
-            edge=AgentEdge,
-        )
+    members = nested(
+        "Members in their order; empty for a Todos means every agent.",
+        MEMBERS,
+        noun=Agent,
+        connection=AgentConnection,
+        edge=AgentEdge,
+    )
 
     @strawberry.field(description="Its queue; null where you may not see it.")
     async def queue(self, info: Info) -> "Queue | None":
@@ -404,112 +419,6 @@ class Closure(Node):
             return None
         row = await info.context.loaders.closing_reasons.load(self.row["reason_id"])
         return ClosingReason.of(row)
-
-
-@strawberry.type(
-    description="One member at the moment of a decision, with what spoke for or against."
-)
-class Candidate:
-    fact: strawberry.Private[Row]
-    max_open: strawberry.Private[int | None]
-    place: strawberry.Private[int]
-
-    @strawberry.field(description="The member.")
-    async def agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, UUID(self.fact["agent_id"]))
-
-    @strawberry.field(description="The verdict.")
-    def verdict(self) -> Verdict:
-        return Verdict(self.fact["verdict"])
-
-    @strawberry.field(description="How many it held.")
-    def load(self) -> int:
-        load: int = self.fact["load"]
-        return load
-
-    @strawberry.field(description="The verdict with its numbers, such as `AT_CAPACITY(5/5)`.")
-    def summary(self) -> str:
-        verdict = Verdict(self.fact["verdict"])
-        full = verdict is Verdict.AT_CAPACITY
-        return f"{verdict}({self.load()}/{self.limit()})" if full else str(verdict)
-
-    @strawberry.field(description="How many it may hold by itself.")
-    def capacity(self) -> int:
-        capacity: int = self.fact["capacity"]
-        return capacity
-
-    @strawberry.field(description="From how many on it gets none here: capacity and `maxOpen`.")
-    def limit(self) -> int:
-        capacity: int = self.fact["capacity"]
-        return capacity if self.max_open is None else min(capacity, self.max_open)
-
-    @strawberry.field(description="Its place in the team's order, from 1.")
-    def position(self) -> int:
-        return self.place
-
-
-@strawberry.type(description="Why: the rule, every candidate with its verdict, the winner.")
-class Decision:
-    made: strawberry.Private[Row]
-
-    @classmethod
-    def of(cls, stored: str | Row | None) -> "Decision | None":
-        if stored is None:
-            return None
-        made = orjson.loads(stored) if isinstance(stored, str) else stored
-        return cls(made=made) if "outcome" in made else None
-
-    @strawberry.field(description="The rule that chose the place.")
-    def rule(self) -> Rule:
-        return Rule(self.made["rule"])
-
-    @strawberry.field(description="What it came to.")
-    def outcome(self) -> Outcome:
-        return Outcome(self.made["outcome"])
-
-    @strawberry.field(description="The team's distribution; null for a choice by hand.")
-    def distribution(self) -> Distribution | None:
-        value = self.made.get("distribution")
-        return Distribution(value) if value else None
-
-    @strawberry.field(description="What told equal candidates apart.")
-    def tie_break(self) -> TieBreak | None:
-        value = self.made.get("tie_break")
-        return TieBreak(value) if value else None
-
-    @strawberry.field(description="The rules that could have decided and why they did not.")
-    def passed_over(self) -> list[Reason]:
-        routed = self.made.get("routed") or {}
-        return [Reason(reason) for reason in routed.get("passed", ())]
-
-    @strawberry.field(description="The winner.")
-    async def winner(self, info: Info) -> Agent | None:
-        winner = self.made.get("winner")
-        return await agent_of(info, UUID(winner)) if winner else None
-
-    @strawberry.field(description="Every member, in order; empty for a choice by hand.")
-    def candidates(self) -> list[Candidate]:
-        limit = self.made.get("max_open")
-        return [
-            Candidate(fact=fact, max_open=limit, place=place)
-            for place, fact in enumerate(self.made["candidates"], start=1)
-        ]
-
-
-@strawberry.type(description="The time during which one agent held one conversation.")
-class Assignment(Node):
-    rule = column(Rule, "rule", "The rule that gave it.")
-    started_at = column(datetime, "started_at", "Since when.")
-    ended_at = column(datetime | None, "ended_at", "Until when; null while it lasts.")
-    ending = column(Ending | None, "ending", "How it ended.")
-
-    @strawberry.field(description="Who holds or held it.")
-    async def agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, self.row["agent_id"])
-
-    @strawberry.field(description="The decision that gave it.")
-    def decision(self) -> Decision | None:
-        return Decision.of(self.row["decision"])
 
 
 async def agent_of(info: Info, id: UUID | None) -> Agent | None:

@@ -79,6 +79,8 @@ AWAY = candidate(ANN, availability=Availability.AWAY)
         (candidate(ANN), True, None, Verdict.CHOSEN),
         (candidate(ANN, is_active=False), True, None, Verdict.INACTIVE),
         (candidate(ANN, is_active=False), False, None, Verdict.INACTIVE),
+        (replace(candidate(ANN), is_within_hours=False), True, None, Verdict.OUTSIDE_HOURS),
+        (replace(candidate(ANN), is_within_hours=False), False, None, Verdict.OUTSIDE_HOURS),
         (ABSENT, True, None, Verdict.OFFLINE),
         (ABSENT, False, None, Verdict.CHOSEN),
         (candidate(ANN, availability=Availability.OFFLINE), True, None, Verdict.OFFLINE),
@@ -106,6 +108,15 @@ def test_each_obstacle_is_named(
         Outcome.ASSIGNED if verdict is Verdict.CHOSEN else Outcome.NOBODY_ELIGIBLE
     )
     assert (made.winner is None) == (verdict is not Verdict.CHOSEN)
+
+
+@pytest.mark.parametrize("distribution", [Distribution.ROUND_ROBIN, Distribution.LEAST_OPEN])
+def test_whoever_answered_too_late_is_passed_over_for_this_one(distribution: Distribution) -> None:
+    slow, other = candidate(ANN), candidate(BEN, position=2, load=3)
+
+    made = decide(replace(facts(slow, other, distribution=distribution), skipped_agent_id=ANN))
+
+    assert made.verdicts == (Verdict.SKIPPED_AFTER_TIMEOUT, Verdict.CHOSEN)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +229,7 @@ def a_state(draw: st.DrawFn, *, distribution: Distribution | None = None) -> Fac
             load=draw(st.integers(0, 6)),
             capacity=draw(st.integers(0, 6)),
             last_assigned_at=draw(TIMES),
+            is_within_hours=draw(st.booleans()),
         )
         for id, position in zip(ids, positions, strict=True)
     )
@@ -228,6 +240,7 @@ def a_state(draw: st.DrawFn, *, distribution: Distribution | None = None) -> Fac
         max_open=draw(st.none() | st.integers(1, 6)),
         round_robin_position=draw(st.integers(0, 7)),
         candidates=candidates,
+        skipped_agent_id=draw(st.none() | st.sampled_from(ids)) if ids else None,
     )
 
 

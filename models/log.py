@@ -3,6 +3,7 @@
 import base64
 import binascii
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -44,8 +45,8 @@ class Event:
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, row: Row) -> "Event":
-        fields = dict(row)
+    def of(cls, row: Row | Mapping[str, Any]) -> "Event":
+        fields = {name: row[name] for name in cls.__slots__}
         # A newer version may log what this one does not know: its readers must not stop for it.
         known = fields["kind"] in Kind.__members__
         fields["kind"] = Kind(fields["kind"]) if known else Kind.OTHER

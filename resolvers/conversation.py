@@ -1,6 +1,7 @@
 """The conversation as the API shows it, and its lists."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import strawberry
@@ -16,9 +17,13 @@ from resolvers.context import Info
 from resolvers.decision import Assignment, Decision
 from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
 from resolvers.pagination import (
+    After,
+    Before,
     Connection,
     Edge,
+    First,
     Keyset,
+    Last,
     Nested,
     Page,
     paginate,
@@ -41,6 +46,9 @@ from resolvers.types import (
     tags_of,
     team_of,
 )
+
+if TYPE_CHECKING:
+    from resolvers.events import ConversationEventConnection
 
 SAID = Nested(
     """
@@ -204,6 +212,19 @@ class Conversation(Node):
         connection=AssignmentConnection,
         edge=AssignmentEdge,
     )
+
+    @strawberry.field(description="What happened to it: its part of the log, the oldest first.")
+    async def events(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["ConversationEventConnection", strawberry.lazy("resolvers.events")]:
+        from resolvers.events import history_of
+
+        return await history_of(info, self.row["id"], Page(first, after, last, before))
 
     messages = nested(
         "Messages and notes, oldest first.",

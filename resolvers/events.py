@@ -17,13 +17,26 @@ from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
 from resolvers.ids import decode_maybe
-from resolvers.pagination import After, Before, Edge, First, Last, Page, PageInfo
+from resolvers.pagination import (
+    After,
+    Before,
+    Connection,
+    Edge,
+    First,
+    Keyset,
+    Last,
+    Nested,
+    Page,
+    PageInfo,
+    number,
+)
 from resolvers.settings import tag_of
 from resolvers.types import (
     Agent,
     Message,
     Owner,
     Queue,
+    Row,
     Tag,
     Team,
     agent_of,
@@ -368,6 +381,43 @@ class EventConnection:
     @strawberry.field(description="The events without their cursors.")
     def nodes(self) -> list[LoggedEvent]:
         return [edge.node for edge in self.edges]
+
+
+HISTORY = Nested(
+    f"""
+    SELECT {log.COLUMNS}, e.workspace_id AS id FROM events e
+    WHERE e.workspace_id = $1 AND e.conversation_id = p.id
+    """,  # noqa: S608 - constants
+    Keyset("seq", parse=number),
+)
+
+
+@strawberry.type(description="An event of a conversation's history.")
+class ConversationEventEdge(Edge[LoggedEvent]):
+    pass
+
+
+@strawberry.type(description="A page of a conversation's history.")
+class ConversationEventConnection(Connection[LoggedEvent]):
+    pass
+
+
+async def history_of(info: Info, id: UUID, page: Page) -> ConversationEventConnection:
+    """What happened in a conversation that the asker sees, the first event first."""
+    head = await info.context.loaders.log_heads.load(info.context.by.workspace_id)
+
+    def node(row: Row) -> Any:
+        event = Event.of(row)
+        return shown(event, Position(head.epoch, event.seq, event.logged_at))
+
+    return await info.context.loaders.nested(
+        HISTORY,
+        id,
+        page,
+        node=node,
+        connection=ConversationEventConnection,
+        edge=ConversationEventEdge,
+    )
 
 
 @strawberry.type

@@ -12,7 +12,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
-from models import contact_search, stickiness
+from models import contact_search, log, stickiness
 from models.access import Actor
 from models.channel_holding import Held, of_groups
 from models.contact import Contact
@@ -271,6 +271,16 @@ class Loaders:
         async def load(keys: list[UUID]) -> list[Held | None]:
             found = await of_groups(set(keys), workspace_id=self._actor.workspace_id)
             return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def log_heads(self) -> "DataLoader[UUID, log.Head]":
+        """Where the logs of workspaces stand."""
+
+        async def load(keys: list[UUID]) -> list[log.Head]:
+            found = {key: await log.head(key) for key in set(keys)}
+            return [found[key] for key in keys]
 
         return DataLoader(load, cache=False)
 

@@ -95,6 +95,13 @@ def place(number: object) -> int:
     return number
 
 
+def number(seq: object) -> int:
+    """A number of the log; ValueError for what no such number can be."""
+    if not isinstance(seq, int) or not 0 <= seq < 2**63:
+        raise ValueError(seq)
+    return seq
+
+
 @dataclass(frozen=True, slots=True)
 class Keyset:
     """An order by one column and then by id; `name` ties cursors to it."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from models import Conversation, Team
+from models.database import fetch
 from models.decision import Distribution
 from resolvers.ids import encode
 from tests.factories import a_channel, a_conversation, a_team, an_agent, by_system, working
@@ -151,3 +152,29 @@ async def test_only_the_newest_closing_is_what_a_contact_comes_back_to(
     nobody = {"stickyUntil": None, "stickyAgent": None}
     found = [answer["conversation"] for answer in (first, held_by_nobody, still_open)]
     assert found == [nobody] * 3
+
+
+HISTORY = """query ($id: ID!, $first: Int, $after: String) { conversation(id: $id) {
+    events(first: $first, after: $after) {
+        totalCount nodes { seq kind } pageInfo { endCursor hasNextPage } } } }"""
+
+
+async def test_a_conversation_tells_its_history_page_by_page(
+    company: Company, admin: Client
+) -> None:
+    id = str(encode("Conversation", company.closed.id))
+    await admin.do("conversationReopen", {"conversationId": id})
+
+    first = (await admin.ask(HISTORY, id=id, first=3))["conversation"]["events"]
+    after = first["pageInfo"]["endCursor"]
+    rest = (await admin.ask(HISTORY, id=id, after=after))["conversation"]["events"]
+
+    told = [*first["nodes"], *rest["nodes"]]
+    logged = await fetch(
+        "SELECT seq, kind FROM events WHERE conversation_id = $1 ORDER BY seq", company.closed.id
+    )
+    assert [(node["seq"], node["kind"]) for node in told] == [(e["seq"], e["kind"]) for e in logged]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (len(logged), True)
+    assert {"CONVERSATION_OPENED", "CONVERSATION_CLOSED", "CONVERSATION_REOPENED"} <= {
+        node["kind"] for node in told
+    }

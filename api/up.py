@@ -156,8 +156,8 @@ def _announce(settings: "Settings", demo: "Demo", *, as_json: bool) -> None:
 
 def _welcome(addresses: Mapping[str, str], demo: "Demo") -> None:
     table = Table.grid(padding=(0, 2))
-    for name, address in zip(("Home", "GraphQL", "WebSocket"), addresses.values(), strict=True):
-        table.add_row(name, address)
+    table.add_row("GraphQL", addresses["graphql"])
+    table.add_row("WebSocket", addresses["websocket"])
     for email, password, role in demo.agents:
         table.add_row("Sign in", email, password, role)
     screen = Console(highlight=False, soft_wrap=True, markup=False)

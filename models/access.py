@@ -43,6 +43,7 @@ class Right(StrEnum):
     CONFIGURE = "change teams, agents, channels and settings"
     READ_SETTINGS = "read teams, agents, channels and settings"
     CREATE_GROUPS = "create sales groups"
+    GRANT_ACCESS = "choose passwords, invite, or make administrators"
     HOLD_CONVERSATIONS = "hold conversations"
     SET_OWN_AVAILABILITY = "set one's own availability"
     SET_OWNERS = "set the owner of contacts"

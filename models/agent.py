@@ -27,6 +27,7 @@ from models.errors import (
     NotFound,
     RoleCannotHold,
 )
+from models.hours import require_known_zone
 
 CAPACITY_DEFAULT = 20
 CAPACITY_MAX = 10_000
@@ -49,7 +50,8 @@ class Agent(Record):
     password_hash = fields.CharField(max_length=200, null=True)
     role = fields.CharEnumField(Role, max_length=16, default=Role.AGENT)
     is_active = fields.BooleanField(default=True)
-    availability = fields.CharEnumField(Availability, max_length=16, default=Availability.OFFLINE)
+    # What it said last; until a device is connected it counts as OFFLINE all the same.
+    availability = fields.CharEnumField(Availability, max_length=16, default=Availability.ONLINE)
     accepts_new = fields.BooleanField(default=True)
     # Whether a lease was live when somebody last looked; leases themselves decide eligibility.
     is_connected = fields.BooleanField(default=False)
@@ -73,8 +75,13 @@ class Agent(Record):
         role: Role = Role.AGENT,
         capacity: int = CAPACITY_DEFAULT,
     ) -> "Agent":
-        """Create an agent; raises EmailTaken (addresses are unique over the installation)."""
+        """Create an agent; raises EmailTaken (addresses are unique over the installation).
+
+        No integration gives itself a person's rights: only people choose passwords.
+        """
         by.require(Right.CONFIGURE)
+        if password is not None or role is Role.ADMIN:
+            by.require(Right.GRANT_ACCESS)
         require_name(name)
         email = email.strip().lower()
         require_name(email, length_max=EMAIL_LENGTH_MAX, path="input.email")
@@ -210,6 +217,7 @@ class Agent(Record):
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
         _require_capacity(changes.get("capacity", CAPACITY_DEFAULT))
+        await require_known_zone(changes.get("business_hours"))
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
             changed = {name: to for name, to in changes.items() if to != getattr(agent, name)}

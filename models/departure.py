@@ -73,6 +73,8 @@ async def change(id: UUID, *, by: Actor, **changes: Any) -> None:
         await Agent.change(id, by=by, **changes)
         return
     by.require(Right.CONFIGURE)
+    if role is Role.ADMIN:
+        by.require(Right.GRANT_ACCESS)
     Agent.require_person(role)
     async with tx() as transaction:
         await _require_known(id, by=by)

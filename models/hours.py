@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import available_timezones
 
+from models.database import fetchval
 from models.errors import BadUserInput
 
 DAYS = 7
 MINUTES_OF_DAY = 24 * 60
 INTERVALS_MAX = 50
 HOLIDAYS_MAX = 400
+ZONE_NAMED = "A time zone has a name such as America/Sao_Paulo."
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,9 +47,7 @@ class BusinessHours:
     ) -> "BusinessHours":
         """Raise BadUserInput for an unknown zone, intervals that overlap, or too many."""
         if time_zone not in available_timezones():
-            raise BadUserInput(
-                "A time zone has a name such as America/Sao_Paulo.", path="input.businessHours"
-            )
+            raise BadUserInput(ZONE_NAMED, path="input.businessHours")
         if len(weekly) > INTERVALS_MAX or len(holidays) > HOLIDAYS_MAX:
             raise BadUserInput(
                 f"Hours have at most {INTERVALS_MAX} intervals and {HOLIDAYS_MAX} holidays.",
@@ -76,11 +76,20 @@ class BusinessHours:
         }
 
 
+async def require_known_zone(stored: dict[str, Any] | None) -> None:
+    """Raise BadUserInput for a time zone that the database, which does the reckoning, lacks."""
+    if stored is not None and not await fetchval(
+        "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)", stored["time_zone"]
+    ):
+        raise BadUserInput(ZONE_NAMED, path="input.businessHours")
+
+
 def _require_intervals(ordered: tuple[Interval, ...]) -> None:
     for it in ordered:
         if not (1 <= it.day <= DAYS and 0 <= it.opens < it.closes <= MINUTES_OF_DAY):
             raise BadUserInput(
-                "An interval opens before it closes, on one day.", path="input.businessHours"
+                "An interval opens before it closes, on one day; a night is two intervals.",
+                path="input.businessHours",
             )
     for before, it in pairwise(ordered):
         if before.day == it.day and it.opens < before.closes:

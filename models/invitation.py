@@ -27,7 +27,7 @@ async def invite(
 
     Raises NotFound, AgentInactive, BadUserInput and what creating an agent does.
     """
-    by.require(Right.CONFIGURE)
+    by.require(Right.GRANT_ACCESS)
     if id is not None and (name is not None or email is not None):
         raise BadUserInput("Who is there has a name and an address.", path="input.agentId")
     async with tx() as transaction:

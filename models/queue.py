@@ -110,8 +110,16 @@ async def drain_all(limit: int) -> int:
     by_workspace: dict[UUID, list[UUID]] = {}
     for row in rows:
         by_workspace.setdefault(row["workspace_id"], []).append(row["id"])
-    honoured = await reservation.honour(await reservation.owners_who_are_back(limit))
-    return honoured + sum([await drain(teams=teams) for teams in by_workspace.values()])
+    given = await reservation.honour(await reservation.owners_who_are_back(limit))
+    failures: list[Exception] = []
+    for teams in by_workspace.values():
+        try:
+            given += await drain(teams=teams)
+        except Exception as error:  # noqa: BLE001 - one workspace holds up no other
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("Some workspaces were not drained.", failures)
+    return given
 
 
 async def _drain_once(team_ids: Sequence[UUID]) -> Distributed:

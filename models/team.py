@@ -25,6 +25,7 @@ from models.errors import (
     TeamTooDeep,
     WindowOutOfRange,
 )
+from models.hours import require_known_zone
 from models.team_tree import TREE_DEPTH_MAX
 
 PRIORITY_MAX = 10
@@ -115,6 +116,7 @@ class Team(Record):
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
         _require_bounds(changes)
+        await require_known_zone(changes.get("business_hours"))
         handed_to: list[UUID] | None = changes.pop("transfers_to", None)
         async with tx() as transaction:
             if "parent_id" in changes:

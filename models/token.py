@@ -16,7 +16,7 @@ from models.access import SCOPES, Actor, ActorKind, Right, Role
 from models.agent import EMAIL_LENGTH_MAX, Agent
 from models.base import NAME_LENGTH_MAX, Record, reference, require_name
 from models.database import Row, Transaction, fetchrow, fetchval, tx
-from models.errors import BadUserInput, InvalidCredentials, NotFound, Unauthenticated
+from models.errors import BadUserInput, Forbidden, InvalidCredentials, NotFound, Unauthenticated
 
 SESSION_DAYS = 14
 TOKEN_DAYS_MAX = 3_650
@@ -62,6 +62,8 @@ class Token(Record):
         unknown = sorted(set(scopes) - set(SCOPES))
         if unknown:
             raise BadUserInput(f"Unknown scopes: {', '.join(unknown)}.", path="input.scopes")
+        if by.kind is ActorKind.INTEGRATION and not by.scopes.issuperset(scopes):
+            raise Forbidden("give scopes that you do not have")
         return await cls._issue(
             by=by,
             kind=TokenKind.INTEGRATION,

@@ -12,6 +12,7 @@ from models.access import OWNER_SETTERS, Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import Transaction, tx
 from models.errors import BadUserInput
+from models.hours import require_known_zone
 from models.team import WINDOW_HOURS_MIN, Team, require_window
 
 OWNER_WAIT_MINUTES_MAX = 7 * 24 * 60
@@ -64,6 +65,7 @@ class Workspace(Model):
                 f"An owner is waited for 1 to {OWNER_WAIT_MINUTES_MAX} minutes, or for ever.",
                 path="input.ownerWaitMinutes",
             )
+        await require_known_zone(changes.get("business_hours"))
         if "owner_setters" in changes:
             changes["owner_setters"] = _owner_setters(changes["owner_setters"])
         async with tx() as transaction:

@@ -14,7 +14,7 @@ from resolvers.inputs import CommandInput, ConversationInput
 
 @strawberry.input(description="Write to a contact first.")
 class ConversationOpenInput(CommandInput):
-    contact_id: strawberry.ID = strawberry.field(description="To whom.")
+    contact_id: strawberry.ID = strawberry.field(description="To whom; a contact that you see.")
     channel_id: strawberry.ID = strawberry.field(description="On which account.")
     line: Line | None = strawberry.field(
         default=None, description="On this line; else the channel's default line."

@@ -146,7 +146,7 @@ described(
     "PassedOverReason",
     OWNER_INACTIVE="The owner is not active.",
     OWNER_OF_OTHER_LINE="The owner team is of the other line.",
-    OWNER_ABSENT="The owner is not connected.",
+    OWNER_ABSENT="The owner is not connected; one who is merely away would get it.",
     BOT_FIRST="The bot comes before the owner.",
     STICKY_INACTIVE="The last agent is not active.",
     STICKY_EXPIRED="The reassignment window is over.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -170,3 +171,19 @@ async def test_when_the_hours_open_the_sweep_gives_out_what_waits(
 
 async def holder_of(conversation: Conversation) -> UUID | None:
     return (await Conversation.get(id=conversation.id)).assignee_id
+
+
+@pytest.mark.parametrize("whose", ["workspace", "team", "agent"])
+async def test_a_time_zone_is_one_that_the_database_knows(workspace: Workspace, whose: str) -> None:
+    """Machines have zones, such as `localtime`, that are no zone of anybody else's."""
+    by, team, agent = by_system(workspace), await a_team(workspace), await an_agent(workspace)
+    hours = {"time_zone": "localtime", "weekly": [], "holidays": []}
+
+    changes = {
+        "workspace": partial(Workspace.change, by=by),
+        "team": partial(Team.change, team.id, by=by),
+        "agent": partial(Agent.change, agent.id, by=by),
+    }
+
+    with pytest.raises(BadUserInput):
+        await changes[whose](business_hours=hours)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from models import Agent, Channel, ClosingReason, Workspace
+from models import Agent, Channel, ClosingReason, Workspace, departure
 from models.access import Role
 from models.base import Line
 from models.channel import ChannelKind, ChannelStatus
@@ -12,6 +12,7 @@ from models.errors import (
     AgentInactive,
     BadUserInput,
     EmailTaken,
+    Forbidden,
     InUse,
     InvitationInvalid,
     LineNotSupported,
@@ -28,6 +29,7 @@ from tests.factories import (
     a_team,
     a_workspace,
     an_agent,
+    as_integration,
     by_system,
     working,
 )
@@ -194,3 +196,29 @@ async def test_a_reason_is_renamed_and_offered_no_more(workspace: Workspace) -> 
     for command in (ClosingReason.change, ClosingReason.remove):
         with pytest.raises(NotFound):
             await command(reason.id, by=by_system(await a_workspace("Other")))
+
+
+async def test_an_integration_makes_itself_no_person_and_gives_no_more_than_it_has(
+    workspace: Workspace,
+) -> None:
+    script = as_integration(workspace, "settings:write")
+    agent = await an_agent(workspace)
+    new = {"name": "Eve", "email": "eve@example.com"}
+
+    attempts = {
+        "invite": lambda: invite(agent.id, by=script),
+        "invite a new one": lambda: invite(None, by=script, **new),
+        "a password": lambda: Agent.add(by=script, password="correct horse", **new),
+        "an administrator": lambda: Agent.add(by=script, role=Role.ADMIN, **new),
+        "promote": lambda: departure.change(agent.id, by=script, role=Role.ADMIN),
+        "another scope": lambda: Token.issue(
+            by=script, name="More", scopes=("settings:write", "conversations:read")
+        ),
+    }
+    for attempt in attempts.values():
+        with pytest.raises(Forbidden):
+            await attempt()
+
+    _, secret = await Token.issue(by=script, name="Same", scopes=("settings:write",))
+    assert (await Agent.add(by=script, **new)).role is Role.AGENT
+    assert secret

@@ -20,6 +20,7 @@ from tests.factories import (
     a_conversation,
     a_message,
     a_team,
+    a_workspace,
     an_agent,
     as_agent,
     by_system,
@@ -393,3 +394,29 @@ async def test_a_drain_takes_in_the_higher_queues_of_those_it_could_give_to(
     await queue.drain(teams=[low.id])
 
     assert (await holder_of(above), await holder_of(below)) == (agent.id, None)
+
+
+async def test_a_workspace_that_cannot_be_drained_holds_up_no_other(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_in = {}
+    for each in (workspace, await a_workspace("Other")):
+        team = await a_team(each, distribution=Distribution.LEAST_OPEN)
+        agent = await an_agent(each, teams=[team], accepts_new=False)
+        waiting_in[each.id] = (await a_conversation(each, team=team), agent)
+        await Agent.filter(id=agent.id).update(accepts_new=True)
+    drain = queue.drain
+
+    async def failing(*, teams: list[UUID]) -> int:
+        if (await Team.get(id=teams[0])).workspace_id == workspace.id:
+            raise RuntimeError
+        return await drain(teams=teams)
+
+    monkeypatch.setattr(queue, "drain", failing)
+    with pytest.raises(ExceptionGroup):
+        await queue.drain_all(10)
+
+    held = {id: await holder_of(conversation) for id, (conversation, _) in waiting_in.items()}
+    assert held.pop(workspace.id) is None
+    assert list(held.values()) == [agent.id for id, (_, agent) in waiting_in.items() if id in held]
+    await drain(teams=[waiting_in[workspace.id][0].team_id or workspace.id])

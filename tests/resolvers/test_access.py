@@ -62,7 +62,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     # Commands.
     "agentCreate": CONFIGURING,
     "agentDeactivate": CONFIGURING,
-    "agentInvite": CONFIGURING,
+    "agentInvite": ("ADMIN",),
     "agentReactivate": CONFIGURING,
     "agentSetAvailability": ("OPERATOR", "ADMIN", PRESENCE),
     "agentUpdate": CONFIGURING,

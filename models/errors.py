@@ -293,7 +293,8 @@ class ConversationAlreadyOpen(RuleViolation):
 
     def __init__(self, *, conversation_id: UUID) -> None:
         super().__init__(
-            "The contact has an open conversation on this channel already: go on there or close it.",
+            "The contact has an open conversation on this channel already: "
+            "go on there, or close it.",
             conversationId=conversation_id,
         )
 

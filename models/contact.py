@@ -60,6 +60,7 @@ class Contact(Record):
         identity.require_reachable(phone, email)
         known = identity.distinct(identities, path="input.identities")
         async with tx() as transaction:
+            await identity.require_own_channels(transaction, known, by=by)
             await identity.claim(transaction, known)
             contact = await cls.create(
                 workspace_id=by.workspace_id,
@@ -93,6 +94,7 @@ class Contact(Record):
         coming = identity.distinct(added, path="input.addIdentities")
         going = identity.distinct(removed, path="input.removeIdentities")
         async with tx() as transaction:
+            await identity.require_own_channels(transaction, coming, by=by)
             await identity.claim(transaction, coming)
             contact = await cls.locked(id, by=by)
             contact._require_editor(by)
@@ -175,7 +177,7 @@ class Contact(Record):
         """Give claimed identities to this contact; returns those that it did not have."""
         if not identities:
             return []
-        held = await identity.holders(transaction, identities)
+        held = await identity.holders(transaction, identities, by=by)
         for taken, holder_id in held.items():
             if holder_id != self.id:
                 holder = await (await type(self).visible_to(by)).get_or_none(id=holder_id)

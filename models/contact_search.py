@@ -29,6 +29,8 @@ PHONE_DIGITS_MIN = 3
 NAMED_MAX = 20
 _word = re.compile(r"\w+")
 _phone = re.compile(rf"\+?\d{{{PHONE_DIGITS_MIN},}}", re.ASCII)
+# What one statement looks for: planning it takes memory for each, whatever is found.
+WANTED_TOGETHER_MAX = 20
 # Follows every text that begins with what stands before it.
 _END = "\U0010ffff"
 
@@ -108,7 +110,22 @@ class Bounds:
 
 
 async def pages(wanted: Sequence[Wanted], bounds: Bounds, *, by: Actor) -> list[list[Row]]:
-    """For each wanted the ids and times of the visible contacts in order, in one statement."""
+    """For each wanted the ids and times of the visible contacts in order."""
+    return [rows for some in _apart(wanted) for rows in await _pages(some, bounds, by=by)]
+
+
+async def counts(wanted: Sequence[Wanted], *, by: Actor) -> list[int]:
+    """How many visible contacts each wanted has."""
+    return [count for some in _apart(wanted) for count in await _counts(some, by=by)]
+
+
+def _apart(wanted: Sequence[Wanted]) -> list[Sequence[Wanted]]:
+    """As many together as one statement looks for."""
+    starts = range(0, len(wanted), WANTED_TOGETHER_MAX)
+    return [wanted[start : start + WANTED_TOGETHER_MAX] for start in starts]
+
+
+async def _pages(wanted: Sequence[Wanted], bounds: Bounds, *, by: Actor) -> list[list[Row]]:
     statement = await _Statement.of(wanted, by=by)
     between = statement.between(bounds)
     way = "DESC" if bounds.descending else "ASC"
@@ -126,8 +143,7 @@ async def pages(wanted: Sequence[Wanted], bounds: Bounds, *, by: Actor) -> list[
     return found
 
 
-async def counts(wanted: Sequence[Wanted], *, by: Actor) -> list[int]:
-    """How many visible contacts each wanted has."""
+async def _counts(wanted: Sequence[Wanted], *, by: Actor) -> list[int]:
     statement = await _Statement.of(wanted, by=by)
     selects = [
         f"SELECT {place} AS place, count(*) AS contacts FROM ({statement.select(each)}) found"  # noqa: S608

@@ -10,7 +10,7 @@ from tortoise import fields
 from models import event
 from models.access import Actor
 from models.base import NAME_LENGTH_MAX, Record, reference, require_length, require_name
-from models.database import Raced, Row, Transaction
+from models.database import Raced, Transaction
 from models.errors import BadUserInput, LimitReached, NotFound
 
 EXTERNAL_ID_LENGTH_MAX = 200
@@ -112,6 +112,25 @@ async def _locked(transaction: Transaction, channel_id: UUID, external_id: str) 
     return id
 
 
+async def require_own_channels(
+    transaction: Transaction, identities: Iterable[Identity], *, by: Actor
+) -> None:
+    """Raise NotFound unless all these channels are of the actor's workspace.
+
+    Comes before `claim`: nobody learns of, or waits for, what another workspace knows.
+    """
+    named = {identity.channel_id for identity in identities}
+    if not named:
+        return
+    own: int = await transaction.fetchval(
+        "SELECT count(*) FROM channels WHERE id = ANY($1) AND workspace_id = $2",
+        list(named),
+        by.workspace_id,
+    )
+    if own < len(named):
+        raise NotFound("channel", path="input.identities")
+
+
 async def claim(transaction: Transaction, identities: Iterable[Identity]) -> None:
     """Let nobody else give these identities to a contact before our commit.
 
@@ -150,14 +169,17 @@ async def add_sender(
     return contact_id
 
 
-async def holders(transaction: Transaction, identities: Sequence[Identity]) -> dict[Identity, UUID]:
+async def holders(
+    transaction: Transaction, identities: Sequence[Identity], *, by: Actor
+) -> dict[Identity, UUID]:
     """Which of these claimed identities belong to a contact already, and to which."""
     rows = await transaction.fetch(
         f"""
         SELECT i.contact_id, i.channel_id, i.external_id FROM contact_identities i
-        JOIN {_GIVEN} USING (channel_id, external_id)
+        JOIN {_GIVEN} USING (channel_id, external_id) WHERE i.workspace_id = $3
         """,  # noqa: S608 - a constant
         *_columns(identities),
+        by.workspace_id,
     )
     return {Identity(row["channel_id"], row["external_id"]): row["contact_id"] for row in rows}
 
@@ -165,21 +187,11 @@ async def holders(transaction: Transaction, identities: Sequence[Identity]) -> d
 async def attach(
     transaction: Transaction, contact_id: UUID, identities: Sequence[Identity], *, by: Actor
 ) -> None:
-    """Give claimed identities that nobody has to a contact; raises NotFound, LimitReached."""
-    known: Row | None = await transaction.fetchrow(
-        """
-        SELECT count(*) FILTER (WHERE workspace_id = $2) AS channels,
-               (SELECT count(*) FROM contact_identities WHERE contact_id = $3) AS identities
-        FROM channels WHERE id = ANY($1)
-        """,
-        [identity.channel_id for identity in identities],
-        by.workspace_id,
-        contact_id,
+    """Give claimed identities that nobody has to a contact; raises LimitReached."""
+    known: int = await transaction.fetchval(
+        "SELECT count(*) FROM contact_identities WHERE contact_id = $1", contact_id
     )
-    assert known is not None  # noqa: S101 - a count is always there
-    if known["channels"] < len({identity.channel_id for identity in identities}):
-        raise NotFound("channel", path="input.identities")
-    if known["identities"] + len(identities) > IDENTITIES_MAX:
+    if known + len(identities) > IDENTITIES_MAX:
         raise LimitReached("identities of a contact", limit=IDENTITIES_MAX)
     await transaction.execute(
         f"""

@@ -59,7 +59,8 @@ class Moved:
 async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
     """Give everything that one contact has to another, which lives on.
 
-    The survivor's owner and details win; the other's fill what it lacks. Raises NotFound,
+    The survivor's owner and details win; the other's fill what it lacks. What waits for another
+    owner than it then has waits for anybody. Raises NotFound,
     ContactMerged, ConversationAlreadyOpen (naming the survivor's, when both have one open on the
     same channel), LimitReached (tags), BadUserInput, Forbidden.
     """
@@ -81,6 +82,7 @@ async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
         )
         await _take_over(transaction, survivor, merged, moved.columns, by=by)
         await _give(transaction, moved.conversations, moved.identities, survivor_id)
+        await end_reservations(transaction, survivor_id)
         await _remember(transaction, survivor_id, merged_id, moved, by=by)
         _tell(event.Kind.CONTACT_MERGED, conversations, survivor_id, survivor_id, merged_id, by=by)
 
@@ -105,6 +107,7 @@ async def split(id: UUID, *, by: Actor) -> UUID:
             transaction, _GOING_BACK, survivor_id, moved.conversations, since, id
         )
         await _give(transaction, [row["id"] for row in conversations], [], id)
+        await end_reservations(transaction, id)
         await _take_tags(transaction, survivor_id, moved.tags)
         await _give_up(transaction, survivor, contacts[id], moved, by=by)
         _tell(event.Kind.CONTACT_SPLIT, conversations, id, survivor_id, id, by=by)

@@ -54,13 +54,16 @@ async def tell_open_conversations(
 
 
 async def end_reservations(transaction: Transaction, contact_id: UUID) -> None:
-    """Let what waits for a locked contact's owner wait for anybody; it keeps its place."""
+    """Let what waits for others than a locked contact's owner wait for anybody, in its place."""
     freed = await transaction.fetch(
         """
-        UPDATE conversations
+        UPDATE conversations c
         SET reserved_for_id = NULL, reserved_until = NULL, version = version + 1,
             decision = jsonb_set(decision, '{outcome}', to_jsonb($2::text))
-        WHERE contact_id = $1 AND reserved_for_id IS NOT NULL RETURNING team_id
+        FROM contacts o
+        WHERE o.id = $1 AND c.contact_id = o.id AND c.reserved_for_id IS NOT NULL
+          AND c.reserved_for_id IS DISTINCT FROM o.owner_agent_id
+        RETURNING c.team_id
         """,
         contact_id,
         Outcome.WAITING_FOR_PICK.value,

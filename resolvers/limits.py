@@ -3,13 +3,15 @@
 Strawberry's own limiters walk a fragment again at every spread, so that a 600-byte document keeps
 them busy for seconds; here every fragment is measured once and its numbers are added.
 
-The cost of an operation is the number of objects it may return:
+The cost of an operation is the number of objects it may return, and what it counts:
 
     an object                1, and its scalars nothing
     first, last, ids         everything below the field, times that number (PAGE_SIZE_DEFAULT for a
                              page without one, PAGE_SIZE_MAX at most: more is refused elsewhere)
     any other list           times LIST_SIZE_ASSUMED
-    a connection             nothing for itself, its edges and its pageInfo; its page counts once
+    a connection             nothing for its edges and its pageInfo; its page counts once, and
+                             costs at least its size, for it is read whatever is shown of it
+    totalCount               COUNT_COST once, whatever the size of its page: it reads a whole list
     __schema and __type      INTROSPECTION_COST, whatever is below them
     fragments                all are added, even where only one type of a union can match
 """
@@ -45,6 +47,7 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 100
 LIST_SIZE_ASSUMED = 10
 INTROSPECTION_COST = 500
+COUNT_COST = 10
 
 QUERY_LENGTH_MAX = 64 * 1024
 QUERY_TOKENS_MAX = 1_500
@@ -63,7 +66,8 @@ PARSE_OPTIONS: Mapping[str, Any] = {
 DOCUMENTS_CACHED_MAX = 128
 
 _SIZE_ARGUMENTS = ("first", "last", "ids")
-_WRAPPERS = ("Connection", "Edge", "PageInfo")
+_CONNECTION = "Connection"
+_WRAPPERS = (_CONNECTION, "Edge", "PageInfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Measure:
     aliases: int = 0
     directives: int = 0
     cost: int = 0
+    # What a page costs beside its entries, whatever its size.
+    of_page: int = 0
 
     def __add__(self, other: "Measure") -> "Measure":
         return Measure(
@@ -81,6 +87,7 @@ class Measure:
             self.aliases + other.aliases,
             self.directives + other.directives,
             self.cost + other.cost,
+            self.of_page + other.of_page,
         )
 
     @property
@@ -196,16 +203,17 @@ class _Survey:
             cost = 0 if name == "__typename" else INTROSPECTION_COST
             return Measure(aliases=aliases, cost=cost)
         if node.selection_set is None:
-            return Measure(depth=1, aliases=aliases)
+            return Measure(depth=1, aliases=aliases, of_page=_count(name, parent))
         field: GraphQLField | None = getattr(parent, "fields", {}).get(name)
         named = get_named_type(field.type) if field else None
         below = self._selections(node.selection_set, named)
-        own = 0 if named is None or named.name.endswith(_WRAPPERS) else 1
+        of_one = max(_own(named) + below.cost, _least(named))
         return replace(
             below,
             depth=below.depth + 1,
             aliases=below.aliases + aliases,
-            cost=self._size(node, field, parent) * (own + below.cost),
+            cost=self._size(node, field, parent) * of_one + below.of_page,
+            of_page=0,
         )
 
     def _size(
@@ -226,6 +234,19 @@ class _Survey:
         if isinstance(value, VariableNode):
             return self.sizes.get(value.name.value)
         return _literal(value)
+
+
+def _own(named: GraphQLNamedType | None) -> int:
+    return 0 if named is None or named.name.endswith(_WRAPPERS) else 1
+
+
+def _least(named: GraphQLNamedType | None) -> int:
+    return 1 if named is not None and named.name.endswith(_CONNECTION) else 0
+
+
+def _count(name: str, parent: GraphQLNamedType | None) -> int:
+    is_page = parent is not None and parent.name.endswith(_CONNECTION)
+    return COUNT_COST if is_page and name == "totalCount" else 0
 
 
 def _literal(value: ValueNode | None) -> int | None:

@@ -337,7 +337,10 @@ class Loaders:
     @cached_property
     def contacts_counted(self) -> "DataLoader[Wanted, int]":
         async def load(keys: list[Wanted]) -> list[int]:
-            return await contact_search.counts(keys, by=self._actor)
+            wanted = list(dict.fromkeys(keys))
+            counts = await contact_search.counts(wanted, by=self._actor)
+            found = dict(zip(wanted, counts, strict=True))
+            return [found[key] for key in keys]
 
         return DataLoader(load, cache=False)
 

@@ -14,6 +14,7 @@ from models.errors import Forbidden
 from resolvers import guard
 from resolvers.guard import SCHEMA_EXTENSIONS, DocumentGuard, OperationTimeout
 from resolvers.limits import (
+    COUNT_COST,
     INTROSPECTION_COST,
     LIST_SIZE_ASSUMED,
     PAGE_SIZE_DEFAULT,
@@ -45,6 +46,10 @@ class Ticket:
     def tags(self) -> list["Ticket"]:
         return []
 
+    @strawberry.field
+    def tickets(self, first: int) -> "TicketConnection":
+        raise AssertionError
+
 
 @strawberry.type
 class PageInfo:
@@ -53,6 +58,7 @@ class PageInfo:
 
 @strawberry.type
 class TicketEdge:
+    cursor: str
     node: Ticket
 
 
@@ -61,6 +67,7 @@ class TicketConnection:
     nodes: list[Ticket]
     edges: list[TicketEdge]
     page_info: PageInfo
+    total_count: int = 0
 
 
 @strawberry.type
@@ -144,6 +151,25 @@ def test_scalars_are_free_and_objects_cost_one() -> None:
 def test_a_page_costs_its_size_once_however_it_is_spelled() -> None:
     assert cost("{ tickets(first: 7) { nodes { subject } } }") == 7
     assert cost("{ tickets(last: 7) { edges { node { subject } } pageInfo { hasNextPage } } }") == 7
+
+
+def test_a_count_is_paid_once_a_page_however_large_or_spelled() -> None:
+    count = "{ tickets(first: 7) { totalCount } }"
+    shared = "{ tickets(first: 7) { ... on TicketConnection { ...P } } } "
+    shared += "fragment P on TicketConnection { totalCount nodes { subject } }"
+
+    assert cost(count) == cost(shared) == 7 + COUNT_COST
+    assert cost("{ ticket { tickets(first: 7) { totalCount } } }") == 1 + 7 + COUNT_COST
+    nested = "{ tickets(first: 3) { nodes { tickets(first: 7) { totalCount } } } }"
+    assert cost(nested) == 3 * (1 + 7 + COUNT_COST)
+
+
+@pytest.mark.parametrize(
+    "of_page",
+    ["pageInfo { hasNextPage }", "edges { cursor }", "nodes { __typename }", "__typename"],
+)
+def test_a_page_is_never_free(of_page: str) -> None:
+    assert cost(f"{{ tickets(first: 7) {{ {of_page} }} }}") == 7
 
 
 def test_a_page_size_may_come_from_a_variable_or_its_default() -> None:

@@ -1,6 +1,7 @@
 """Contacts: created and changed by hand, known to channels by one identity each."""
 
 import asyncio
+from contextvars import copy_context
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from models.errors import (
     NotFound,
     RuleViolation,
 )
-from models.identity import IDENTITIES_MAX, Identity, Sender, add_sender, lock_sender
+from models.identity import IDENTITIES_MAX, Identity, Sender, add_sender, claim, lock_sender
 from models.inbound import receive
 from models.merge import merge
 from tests.factories import (
@@ -193,6 +194,33 @@ async def test_a_channel_of_nobody_knows_nobody(workspace: Workspace) -> None:
             await Contact.add(
                 by=by_system(workspace), name="Ada", identities=[Identity(channel_id, "1")]
             )
+
+
+async def test_whom_another_workspace_knows_is_not_told(workspace: Workspace) -> None:
+    foreign = await a_channel(await a_workspace("Another"))
+    await a_contact(foreign, sender="known")
+    own = await a_contact(await a_channel(workspace))
+    by = by_system(workspace)
+
+    for sender in ("known", "unknown"):
+        identity = Identity(foreign.id, sender)
+        with pytest.raises(NotFound) as on_creation:
+            await Contact.add(by=by, name="Ada", identities=[identity])
+        with pytest.raises(NotFound) as on_change:
+            await Contact.change(own.id, by=by, added=[identity])
+        assert on_creation.value.path == on_change.value.path == "input.identities"
+
+
+async def test_nobody_waits_for_what_another_workspace_claims(workspace: Workspace) -> None:
+    foreign = await a_channel(await a_workspace("Another"))
+    identity = Identity(foreign.id, "known")
+    outside = copy_context()
+
+    async with tx() as transaction:
+        await claim(transaction, [identity])
+        adding = Contact.add(by=by_system(workspace), name="Ada", identities=[identity])
+        with pytest.raises(NotFound):
+            await asyncio.wait_for(asyncio.create_task(adding, context=outside), 5)
 
 
 async def test_a_contact_has_only_so_many_identities(

@@ -16,7 +16,7 @@ from models.contact_field import (
     VALUE_LENGTH_MAX,
     FieldKind,
 )
-from models.database import fetch, retrying
+from models.database import Transaction, fetch, retrying
 from models.errors import (
     BadUserInput,
     DomainError,
@@ -179,6 +179,62 @@ async def test_a_choice_that_a_contact_has_stays(workspace: Workspace) -> None:
 
     assert refused.value.facts == {"contactId": [contact.id], "contactCount": 1}
     assert (await ContactField.get(id=field.id)).choices == ["M"]
+
+
+async def test_no_more_contacts_are_named_than_fit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact_field, "USES_MAX", 3)
+    field = await of_kind(workspace, CHOICE)
+    by = by_system(workspace)
+    for choice in ("S", "L") * 2:
+        await Contact.add(by=by, name="Ada", values=[(field.id, choice)])
+
+    with pytest.raises(InUse) as refused:
+        await ContactField.change(field.id, by=by, choices=["M"])
+
+    named: Any = refused.value.facts["contactId"]
+    assert named == sorted(set(named))
+    assert (len(named), refused.value.facts["contactCount"]) == (3, 3)
+
+
+async def test_taking_choices_away_reads_no_contact_that_has_none_of_them(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = await of_kind(workspace, CHOICE)
+    await fetch(
+        """
+        INSERT INTO contacts (id, workspace_id, name, field_values)
+        SELECT gen_random_uuid(), $1, 'Ada', jsonb_build_object($2::text, 'S')
+        FROM generate_series(1, 4000)
+        """,
+        workspace.id,
+        str(field.id),
+    )
+    await fetch("VACUUM ANALYZE contacts")
+    look = ContactField._require_unused
+    plans: list[str] = []
+
+    async def explained(self: ContactField, transaction: Transaction, choices: list[str]) -> None:
+        plain = transaction.fetch
+
+        async def explain(statement: str, *_: object) -> list[Any]:
+            # Prepared, it has the plan that it has in a command, whatever the arguments.
+            await transaction.execute(f"PREPARE look AS {statement}")
+            rows = await plain("EXPLAIN EXECUTE look(NULL, NULL, NULL)")
+            await transaction.execute("DEALLOCATE look")
+            plans.append("\n".join(row[0] for row in rows))
+            return []
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transaction, "fetch", explain)
+            await look(self, transaction, choices)
+
+    monkeypatch.setattr(ContactField, "_require_unused", explained)
+    await ContactField.change(field.id, by=by_system(workspace), choices=["S"])
+
+    [plan] = plans
+    assert "Bitmap Index Scan on contacts_by_field" in plan
 
 
 async def test_a_choice_is_given_or_taken_away_but_not_both(workspace: Workspace) -> None:

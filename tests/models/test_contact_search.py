@@ -285,6 +285,30 @@ async def crowd(workspace: Workspace) -> dict[str, Any]:
     return {"agent": agent, "team": team, "field": field, "tag": tag_id, "channel": channel}
 
 
+@pytest.mark.usefixtures("people")
+async def test_many_searches_are_asked_a_few_at_a_time(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PostgreSQL plans in one statement grows with it, however little it finds."""
+    monkeypatch.setattr(contact_search, "WANTED_TOGETHER_MAX", 2)
+    said: list[str] = []
+
+    async def heard(statement: str, *arguments: object) -> list[Any]:
+        said.append(statement)
+        return await fetch(statement, *arguments)
+
+    monkeypatch.setattr(contact_search, "fetch", heard)
+    by = by_system(workspace)
+    wanted = [(Filter(search=name),) for name in ("ada", "josé", "nobody", "love", "brien")]
+
+    pages = await contact_search.pages(wanted, EVERYBODY, by=by)
+    counts = await contact_search.counts(wanted, by=by)
+
+    assert counts == [len(rows) for rows in pages] == [2, 1, 0, 1, 1]
+    assert len(said) == 6
+    assert max(statement.count(" AS place") for statement in said) == 2
+
+
 async def test_no_way_of_finding_reads_every_contact(
     workspace: Workspace, crowd: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

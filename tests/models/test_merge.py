@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from models import Channel, Contact, ContactIdentity, Conversation, Workspace
+from models import Agent, Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
 from models.conversation import Status
 from models.database import Raced, fetch, fetchval, retrying, tx
+from models.decision import Distribution
 from models.errors import (
     BadUserInput,
     ContactMerged,
@@ -97,6 +98,18 @@ async def owned_by(contact: Contact) -> tuple[set[UUID], set[UUID], set[str]]:
     )
 
 
+async def own(contact: Contact, whose: str, same: Agent, by: Actor) -> None:
+    """Make a contact somebody's: the same agent's, another's, a team's or nobody's."""
+    workspace = await Workspace.get(id=contact.workspace_id)
+    owners: dict[str, dict[str, UUID]] = {
+        "same": {"agent_id": same.id},
+        "another": {"agent_id": (await an_agent(workspace, connected=False)).id},
+        "team": {"team_id": (await a_team(workspace)).id},
+        "nobody": {},
+    }
+    await set_owner(contact.id, by=by, **owners[whose])
+
+
 async def facts(*kinds: Kind) -> list[Any]:
     return await fetch("SELECT * FROM events WHERE kind = ANY($1) ORDER BY seq", list(kinds))
 
@@ -169,6 +182,86 @@ async def test_the_survivors_owner_wins_if_it_has_one(
     await ada.refresh_from_db()
     kept = {"agent_id": ada.owner_agent_id, "team_id": ada.owner_team_id}
     assert {name: id for name, id in kept.items() if id} == owners[after]
+
+
+@pytest.mark.parametrize(
+    ("receivers", "keeps"),
+    [("another", False), ("team", False), ("nobody", True), ("same", True)],
+)
+async def test_what_waited_for_the_merged_ones_owner_waits_for_the_survivors_or_anybody(
+    workspace: Workspace,
+    ada: Contact,
+    lovelace: Contact,
+    desk: Channel,
+    by: Actor,
+    receivers: str,
+    keeps: bool,
+) -> None:
+    away = await an_agent(workspace, connected=False)
+    await own(ada, receivers, away, by)
+    await set_owner(lovelace.id, by=by, agent_id=away.id)
+    before = await Conversation.get(id=await written(desk, "lovelace", by))
+    assert before.reserved_for_id == away.id
+
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+
+    after = await Conversation.get(id=before.id)
+    assert (after.status, after.team_id, after.queued_at) == (
+        before.status,
+        before.team_id,
+        before.queued_at,
+    )
+    assert after.reserved_for_id == (away.id if keeps else None)
+    assert after.decision is not None
+    assert before.decision is not None
+    kept = before.decision["outcome"] if keeps else "WAITING_FOR_PICK"
+    assert after.decision["outcome"] == kept
+
+
+@pytest.mark.parametrize(
+    ("receivers", "keeps"),
+    [("another", False), ("team", False), ("nobody", False), ("same", True)],
+)
+async def test_what_waited_for_the_survivors_owner_goes_back_to_wait_for_its_own_or_anybody(
+    workspace: Workspace,
+    ada: Contact,
+    lovelace: Contact,
+    shop: Channel,
+    desk: Channel,
+    by: Actor,
+    receivers: str,
+    keeps: bool,
+) -> None:
+    away = await an_agent(workspace, connected=False)
+    await set_owner(ada.id, by=by, agent_id=away.id)
+    await own(lovelace, receivers, away, by)
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+    going, staying = await written(desk, "lovelace", by), await written(shop, "ada", by)
+
+    await split(lovelace.id, by=by)
+
+    reserved = dict(await Conversation.all().values_list("id", "reserved_for_id"))
+    assert reserved == {going: away.id if keeps else None, staying: away.id}
+
+
+@pytest.mark.parametrize("turn", ["merge", "split"])
+async def test_an_automatic_queue_gives_out_at_once_what_moved_from_its_owner(
+    workspace: Workspace, ada: Contact, by: Actor, turn: str
+) -> None:
+    member = await an_agent(workspace)
+    owners = [await an_agent(workspace, connected=False) for _ in range(2)]
+    team = await a_team(workspace, distribution=Distribution.LEAST_OPEN, members=[member])
+    channel = await a_channel(workspace, team=team)
+    other = await a_contact(channel, sender="other", owner_agent=owners[0])
+    await set_owner(ada.id, by=by, agent_id=owners[1].id)
+    if turn == "merge":
+        waiting = await written(channel, "other", by)
+    await merge(survivor_id=ada.id, merged_id=other.id, by=by)
+    if turn == "split":
+        waiting = await written(channel, "other", by)
+        await split(other.id, by=by)
+
+    assert (await Conversation.get(id=waiting)).assignee_id == member.id
 
 
 async def test_open_conversations_are_told_of_the_merge_and_of_a_new_owner(

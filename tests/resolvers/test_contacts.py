@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from models import Contact, Workspace
-from models.access import Role
+from models import Contact, Workspace, contact_search
+from models.access import Actor, Role
 from models.contact_search import Filter, OwnedBy
 from models.merge import merge
 from resolvers.ids import encode
@@ -255,6 +255,32 @@ async def test_a_segment_shows_its_filter_even_when_parts_are_gone(
     }
     assert after["filter"]["fields"] == [{"value": "Lima", "field": None}]
     assert after["contacts"] == {"totalCount": 0}
+
+
+async def test_the_same_count_below_one_operation_is_made_once(
+    company: Company, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[Any] = []
+    count = contact_search.counts
+
+    async def heard(wanted: Any, *, by: Actor) -> list[int]:
+        counted.extend(wanted)
+        return await count(wanted, by=by)
+
+    monkeypatch.setattr(contact_search, "counts", heard)
+    alias = "contacts(first: 1) { totalCount }"
+    answer = await admin.ask(f"{{ segments {{ nodes {{ a: {alias} b: {alias} }} }} }}")
+
+    assert all(node["a"] == node["b"] for node in answer["segments"]["nodes"])
+    assert len(counted) == len(set(counted)) > 0
+
+
+async def test_counts_below_every_segment_are_too_complex(admin: Client) -> None:
+    counts = " ".join(f"a{number}: contacts(first: 1) {{ totalCount }}" for number in range(29))
+
+    refused = await admin.ask(f"{{ segments(first: 100) {{ nodes {{ {counts} }} }} }}")
+
+    assert refused.codes == ["OPERATION_TOO_COMPLEX"]
 
 
 async def test_segments_are_changed_listed_and_forgotten(company: Company, admin: Client) -> None:

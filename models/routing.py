@@ -210,11 +210,13 @@ def _sticky(row: Row, channel: Channel) -> Sticky | None:
 async def _reopened(
     transaction: Transaction, chosen: Place, routed: dict[str, Any], *, by: Actor
 ) -> Conversation:
+    assert chosen.reopens is not None  # noqa: S101 - the caller asked
+    home = await Conversation.hold_team(chosen.reopens, workspace_id=by.workspace_id)
     conversation = await Conversation.fetch_one("id = $1", chosen.reopens, lock=True)
     assert conversation is not None  # noqa: S101 - conversations are never deleted
     assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
     await _lock_holder(transaction, chosen.agent_id)
-    await reopening.open_again(transaction, conversation)
+    await reopening.open_again(transaction, conversation, home)
     move = placement.Move(
         Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
     )

@@ -249,6 +249,22 @@ class Conversation(Record):
         return found
 
     @classmethod
+    async def hold_channel(cls, id: UUID, *, by: Actor) -> Channel:
+        """The channel of a conversation, which never changes, held as it is until the commit.
+
+        Channels come before conversations, so this does. Raises NotFound.
+        """
+        channel = await Channel.fetch_one(
+            "id = (SELECT channel_id FROM conversations WHERE id = $1 AND workspace_id = $2)",
+            id,
+            by.workspace_id,
+            hold=True,
+        )
+        if channel is None:
+            raise NotFound("conversation", path="input.conversationId")
+        return channel
+
+    @classmethod
     async def hold_team(cls, id: UUID, *, workspace_id: UUID) -> UUID | None:
         """The active team of a conversation that is to be opened again, held as it is.
 
@@ -350,6 +366,7 @@ class Conversation(Record):
             if not self.is_open:
                 raise Raced
             return self.team_id
+        await Channel.hold_at_once([self.channel_id])
         channel = await Channel.get(id=self.channel_id)
         return await channel.queue_of(self.line)
 

@@ -9,7 +9,7 @@ from models.database import Transaction, encode, tx
 from models.decision import Rule
 from models.errors import InUse, NotFound, TargetInactive, TargetNotAllowed, TeamHasChannel
 from models.succession import Uses
-from models.team import Team
+from models.team import Team, lock_drawing_from
 
 
 async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
@@ -48,11 +48,9 @@ async def _own_uses(transaction: Transaction, id: UUID, *, by: Actor) -> Uses:
 async def _locked(
     transaction: Transaction, id: UUID, replacement_id: UUID | None, *, by: Actor
 ) -> tuple[Team, Team | None]:
-    """Both teams, locked by id, and fit for it."""
-    await transaction.execute(
-        "SELECT FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        [id, *([replacement_id] if replacement_id else [])],
-    )
+    """Both teams, locked with those that its members are candidates of, and fit for it."""
+    others = [replacement_id] if replacement_id else []
+    await lock_drawing_from(transaction, id, by=by, others=others)
     team = await Team.locked(id, by=by)
     if team.is_todos:
         raise TargetNotAllowed("Todos stays.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from models.base import Line
 from models.conversation import Status
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
+from models.team_removal import delete
 from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
@@ -25,6 +27,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 AUTOMATIC = [Distribution.ROUND_ROBIN, Distribution.LEAST_OPEN]
 
@@ -393,3 +396,28 @@ async def test_a_drain_takes_in_the_higher_queues_of_those_it_could_give_to(
     await queue.drain(teams=[low.id])
 
     assert (await holder_of(above), await holder_of(below)) == (agent.id, None)
+
+
+async def moved(group: Team) -> None:
+    by = by_system(await Workspace.get(id=group.workspace_id))
+    await Team.change(group.id, by=by, parent_id=None)
+
+
+async def removed(group: Team) -> None:
+    await delete(group.id, by=by_system(await Workspace.get(id=group.workspace_id)))
+
+
+@pytest.mark.parametrize("leaves", [moved, removed])
+async def test_a_group_leaves_only_after_what_is_given_out_above_it(
+    workspace: Workspace, leaves: Callable[[Team], Awaitable[None]]
+) -> None:
+    upper = await a_team(workspace, distribution=Distribution.ROUND_ROBIN)
+    await Team.change(upper.id, by=by_system(workspace), include_descendants=True)
+    middle = await a_team(workspace, parent=upper)
+    group = await a_team(workspace, parent=middle, members=[await an_agent(workspace)])
+    giving_out = partial(Team.locked, upper.id, by=by_system(workspace))
+
+    await behind(giving_out, partial(leaves, group))
+
+    waiting = await a_conversation(workspace, team=upper)
+    assert waiting.assignee_id is None

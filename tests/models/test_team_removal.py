@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+import orjson
 import pytest
 
 from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
@@ -156,9 +157,9 @@ async def test_the_groups_below_move_up_and_nothing_else_stays(workspace: Worksp
     upper = await a_team(workspace)
     team = await a_team(workspace, parent=upper, members=[await an_agent(workspace)])
     lower = await a_team(workspace, parent=team)
-    department, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(2)]
+    department = await a_team(workspace, line=Line.SUPPORT)
     by = by_system(workspace)
-    await Team.change(desk.id, by=by, transfers_to=[department.id])
+    await Team.change(department.id, by=by, transfers_to=[await a_department(workspace)])
 
     await remove(team)
     await remove(department)
@@ -170,6 +171,63 @@ async def test_the_groups_below_move_up_and_nothing_else_stays(workspace: Worksp
     assert again.id != team.id
     with pytest.raises(TeamInactive):
         await remove(team)
+
+
+async def a_department(workspace: Workspace) -> UUID:
+    return (await a_team(workspace, line=Line.SUPPORT)).id
+
+
+async def handed_over_to(desk: Team) -> list[UUID]:
+    """Where a department's list says, and its last event."""
+    rows = await fetch(
+        "SELECT to_team_id FROM transfer_targets WHERE team_id = $1 ORDER BY 1", desk.id
+    )
+    told = await fetch(
+        "SELECT data -> 'transfers_to' AS ids FROM events WHERE kind = 'TEAM_UPDATED'"
+        " AND to_team_id = $1 ORDER BY seq DESC LIMIT 1",
+        desk.id,
+    )
+    listed = [row["to_team_id"] for row in rows]
+    assert sorted(orjson.loads(told[0]["ids"])) == [str(id) for id in listed]
+    return listed
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+async def test_a_replacement_takes_its_place_where_departments_hand_over_to(
+    workspace: Workspace, is_listed: bool
+) -> None:
+    team, other, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(3)]
+    listed = [team.id, *([other.id] if is_listed else [])]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=listed)
+
+    await remove(team, other)
+
+    assert await handed_over_to(desk) == [other.id]
+
+
+async def test_who_hands_over_to_others_too_goes_on_without_it(workspace: Workspace) -> None:
+    team, other, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(3)]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=[team.id, other.id])
+
+    await remove(team)
+
+    assert await handed_over_to(desk) == [other.id]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_list_that_would_name_nobody_keeps_a_department(
+    workspace: Workspace, replaced: bool
+) -> None:
+    """An empty list says: to anybody."""
+    team, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(2)]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=[team.id])
+
+    with pytest.raises(InUse) as refused:
+        await remove(team, desk if replaced else None)
+
+    facts = refused.value.facts
+    assert (facts["departmentId"], facts["departmentCount"]) == ([desk.id], 1)
+    assert await handed_over_to(desk) == [team.id]
 
 
 async def test_a_replacement_is_another_active_team_of_the_line(workspace: Workspace) -> None:

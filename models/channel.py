@@ -12,7 +12,7 @@ from models import event
 from models.access import Actor, Right
 from models.agent import Agent
 from models.base import NAME_LENGTH_MAX, Line, Record, reference, require_name
-from models.database import Raced, Transaction, tx
+from models.database import Raced, Transaction, fetch, tx
 from models.errors import (
     ChannelNotConnected,
     LineNotSupported,
@@ -210,6 +210,19 @@ class Channel(Record):
             channel.bot_is_on = is_on
             await channel.save(update_fields=["bot_is_on"])
             event.record(event.Kind.CHANNEL_BOT_SET, by=by, channel_id=id, is_on=is_on)
+
+    @classmethod
+    async def hold_at_once(cls, ids: list[UUID]) -> None:
+        """Hold these channels as they are until the commit: their targets cannot go before it.
+
+        For whoever has locked conversations already, and may wait for no channel any more: raises
+        Raced when somebody is changing one.
+        """
+        held = await fetch(
+            "SELECT FROM channels WHERE id = ANY($1) ORDER BY id FOR SHARE SKIP LOCKED", ids
+        )
+        if len(held) < len(set(ids)):
+            raise Raced
 
     def target(self, line: Line) -> Target:
         if line is Line.SALES:

@@ -22,7 +22,7 @@ from models.agent import Agent
 from models.base import NOW, Line, Record, reference, require_length
 from models.channel import Channel
 from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason, Closure
-from models.database import Transaction, fetchval, tx
+from models.database import Raced, Transaction, fetchval, tx
 from models.decision import Rule
 from models.errors import (
     AgentAtCapacity,
@@ -248,6 +248,40 @@ class Conversation(Record):
         )
         return found
 
+    @classmethod
+    async def hold_channel(cls, id: UUID, *, by: Actor) -> Channel:
+        """The channel of a conversation, which never changes, held as it is until the commit.
+
+        Channels come before conversations, so this does. Raises NotFound.
+        """
+        channel = await Channel.fetch_one(
+            "id = (SELECT channel_id FROM conversations WHERE id = $1 AND workspace_id = $2)",
+            id,
+            by.workspace_id,
+            hold=True,
+        )
+        if channel is None:
+            raise NotFound("conversation", path="input.conversationId")
+        return channel
+
+    @classmethod
+    async def hold_team(cls, id: UUID, *, workspace_id: UUID) -> UUID | None:
+        """The active team of a conversation that is to be opened again, held as it is.
+
+        Teams come before conversations, so this does. Deleting a team waits for nothing closed.
+        """
+        found: UUID | None = await fetchval(
+            """
+            SELECT t.id FROM teams t
+            WHERE t.is_active AND t.id = (
+                SELECT team_id FROM conversations WHERE id = $1 AND workspace_id = $2)
+            FOR SHARE
+            """,
+            id,
+            workspace_id,
+        )
+        return found
+
     # -- Predicates and parts
 
     @property
@@ -320,15 +354,19 @@ class Conversation(Record):
             await fetchval("SELECT unassign_on_close FROM teams WHERE id = $1", self.team_id)
         )
 
-    async def home_queue(self) -> UUID:
-        """The team whose queue it belongs to: its own, else the channel's target, else Todos."""
-        if self.team_id is not None:
-            # Held where the deletion of a team does not wait for us: of what is closed.
-            team = await Team.fetch_one(
-                "id = $1 AND is_active", self.team_id, hold=not self.is_open
-            )
-            if team is not None:
-                return team.id
+    async def home_queue(self, held_team_id: UUID | None = None) -> UUID:
+        """The team whose queue it belongs to: its own, else the channel's target, else Todos.
+
+        The deletion of a team waits for what is open; of what is closed it must be held already.
+        Raises Raced when it is not.
+        """
+        if self.team_id is not None and self.team_id == held_team_id:
+            return self.team_id
+        if self.team_id is not None and await Team.exists(id=self.team_id, is_active=True):
+            if not self.is_open:
+                raise Raced
+            return self.team_id
+        await Channel.hold_at_once([self.channel_id])
         channel = await Channel.get(id=self.channel_id)
         return await channel.queue_of(self.line)
 

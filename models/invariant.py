@@ -147,6 +147,14 @@ LINE_IS_ITS_TEAMS = Invariant(
     WHERE t.line <> c.line OR t.workspace_id <> c.workspace_id OR o.workspace_id <> c.workspace_id
     """,
 )
+OF_A_TEAM_THAT_IS_THERE = Invariant(
+    "No open conversation belongs to a team that is gone",
+    """
+    SELECT format('conversation %s is %s in team %s, which is gone', c.id, c.status, t.id)
+    FROM conversations c JOIN teams t ON t.id = c.team_id
+    WHERE c.status <> 'CLOSED' AND NOT t.is_active
+    """,
+)
 ANSWERS_KEPT = Invariant(
     "Whoever repeats a command finds its answer",
     "SELECT format('%s of %s has no answer', mutation, key) FROM idempotency_keys"
@@ -316,6 +324,7 @@ ALWAYS = (
     MEMBERS_IN_ORDER,
     TARGETS_FIT_THEIR_LINE,
     LINE_IS_ITS_TEAMS,
+    OF_A_TEAM_THAT_IS_THERE,
     ANSWERS_KEPT,
     INBOUND_ONCE,
     GROUPS_FORM_TREES,

@@ -7,9 +7,9 @@ from models.access import Actor
 from models.base import Line
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
-from models.database import Raced, encode, fetchval, tx
+from models.database import Raced, encode, tx
 from models.decision import Outcome, Rule
-from models.errors import NotFound, TeamInactive
+from models.errors import TeamInactive
 from models.team import Team
 
 
@@ -21,7 +21,7 @@ async def set_line(id: UUID, line: Line, *, by: Actor, expected_version: int | N
     NotFound, LineNotSupported, ConversationClosed, Forbidden.
     """
     async with tx():
-        channel = await _channel(id, by=by)
+        channel = await Conversation.hold_channel(id, by=by)
         team = await _team(channel, line)
         found = await Conversation.locked(id, by=by, expected_version=expected_version)
         await found.require_workable(by)
@@ -34,19 +34,6 @@ async def set_line(id: UUID, line: Line, *, by: Actor, expected_version: int | N
             await _enqueue(found, team, by=by)
         else:
             await _keep(found, team, by=by)
-
-
-async def _channel(id: UUID, *, by: Actor) -> Channel:
-    """The channel of a conversation, which never changes, held as it is until the commit."""
-    channel_id = await fetchval(
-        "SELECT channel_id FROM conversations WHERE id = $1 AND workspace_id = $2",
-        id,
-        by.workspace_id,
-    )
-    channel = await Channel.fetch_one("id = $1", channel_id, hold=True)
-    if channel is None:
-        raise NotFound("conversation", path="input.conversationId")
-    return channel
 
 
 async def _team(channel: Channel, line: Line) -> Team:

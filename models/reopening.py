@@ -24,6 +24,7 @@ async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) ->
     """
     async with tx() as transaction:
         contact_id = await Conversation.lock_contact(transaction, id, by=by)
+        home = await Conversation.hold_team(id, workspace_id=by.workspace_id)
         found = await Conversation.locked(
             id, by=by, expected_version=expected_version, condition=_FOUND
         )
@@ -36,12 +37,17 @@ async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) ->
         other = await Conversation.open_one(found.contact_id, found.channel_id)
         if other is not None:
             raise ConversationAlreadyOpen(conversation_id=other)
-        await open_again(transaction, found)
+        await open_again(transaction, found, home)
         await _place(found, holder, by=by)
 
 
-async def open_again(transaction: Transaction, conversation: Conversation) -> None:
-    """Let a locked, closed conversation wait in its queue; the caller places it at once."""
+async def open_again(
+    transaction: Transaction, conversation: Conversation, held_team_id: UUID | None
+) -> None:
+    """Let a locked, closed conversation wait in its queue; the caller places it at once.
+
+    The caller held its team before it. Raises Raced when that is another by now.
+    """
     await transaction.execute(
         """
         UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
@@ -49,7 +55,7 @@ async def open_again(transaction: Transaction, conversation: Conversation) -> No
         WHERE id = $1
         """,
         conversation.id,
-        await conversation.home_queue(),
+        await conversation.home_queue(held_team_id),
     )
     await conversation.refresh_from_db()
 
@@ -59,5 +65,5 @@ async def _place(conversation: Conversation, holder: UUID | None, *, by: Actor) 
     if holder and await Agent.exists(id=holder, is_active=True, role__in=HOLDERS):
         await Agent.locked(holder, by=Actor.system(conversation.workspace_id))
         await placement.hold(conversation, holder, reopened, by=by)
-    else:
-        await placement.enqueue(conversation, await conversation.home_queue(), reopened, by=by)
+    elif conversation.team_id is not None:
+        await placement.enqueue(conversation, conversation.team_id, reopened, by=by)

@@ -89,6 +89,8 @@ async def hand_off(
     by.require(Right.RECEIVE_MESSAGES)
     async with tx() as transaction:
         contact_id = await Conversation.lock_contact(transaction, id, by=by)
+        # Held like `route` does: its target cannot go before our commit.
+        channel = await Conversation.hold_channel(id, by=by)
         team = await Team.locked(team_id, by=by) if team_id else None
         # Whoever feeds messages in need not see what comes of them.
         conversation = await Conversation.locked(
@@ -98,7 +100,6 @@ async def hand_off(
             raise Raced
         if conversation.status is not Status.BOT:
             raise ConversationNotWithBot(status=conversation.status)
-        channel = await Channel.get(id=conversation.channel_id)
         conversation.line = team.line if team else line or conversation.line
         require_line(channel.kind, conversation.line)
         facts = await read_facts(
@@ -210,11 +211,13 @@ def _sticky(row: Row, channel: Channel) -> Sticky | None:
 async def _reopened(
     transaction: Transaction, chosen: Place, routed: dict[str, Any], *, by: Actor
 ) -> Conversation:
+    assert chosen.reopens is not None  # noqa: S101 - the caller asked
+    home = await Conversation.hold_team(chosen.reopens, workspace_id=by.workspace_id)
     conversation = await Conversation.fetch_one("id = $1", chosen.reopens, lock=True)
     assert conversation is not None  # noqa: S101 - conversations are never deleted
     assert chosen.agent_id is not None  # noqa: S101 - only a sticky agent reopens
     await _lock_holder(transaction, chosen.agent_id)
-    await reopening.open_again(transaction, conversation)
+    await reopening.open_again(transaction, conversation, home)
     move = placement.Move(
         Rule.STICKY, event.Kind.CONVERSATION_REOPENED, entering=True, routed=routed
     )

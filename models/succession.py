@@ -6,6 +6,7 @@ from uuid import UUID
 
 from models import decision, event
 from models.access import Actor
+from models.channel import Channel
 from models.database import Raced, Row, Transaction, encode
 from models.decision import Rule
 from models.errors import USES_LISTED_MAX
@@ -127,6 +128,23 @@ def _channels(noun: Noun) -> str:
     return f"SELECT id FROM channels WHERE {points} ORDER BY id FOR NO KEY UPDATE"  # noqa: S608
 
 
+async def hold_targets(transaction: Transaction, ids: list[UUID]) -> None:
+    """Keep the targets of the channels of locked conversations that have no team of their own.
+
+    Deleting a team waits for what is in it, and not for what is about to come. Raises Raced when
+    one is changing.
+    """
+    rows = await transaction.fetch(
+        """
+        SELECT DISTINCT c.channel_id FROM conversations c
+        LEFT JOIN teams t ON t.id = c.team_id AND t.is_active
+        WHERE c.id = ANY($1) AND t.id IS NULL
+        """,
+        ids,
+    )
+    await Channel.hold_at_once([row["channel_id"] for row in rows])
+
+
 # Of a conversation `c`: the team whose queue it belongs to when its own does not count.
 _QUEUE_WITHOUT_TEAM = """coalesce(
     (SELECT t.id FROM channels h JOIN teams t ON t.id = CASE c.line
@@ -148,8 +166,10 @@ async def requeue(
 
     Into that of the team, if one is named, else into their own; a team that is not active any
     more does not count as theirs. Reservations stay, but for those of `released_from`. Returns
-    where each was and is.
+    where each was and is. Raises Raced when the target of one's channel is changing.
     """
+    if team_id is None:
+        await hold_targets(transaction, ids)
     return await transaction.fetch(
         f"""
         WITH placed AS MATERIALIZED (

@@ -1,5 +1,6 @@
 """Teams: sales groups in a tree, support departments with priority, and the two Todos."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -119,10 +120,8 @@ class Team(Record):
         await require_known_zone(changes.get("business_hours"))
         handed_to: list[UUID] | None = changes.pop("transfers_to", None)
         async with tx() as transaction:
-            if "parent_id" in changes:
-                await team_tree.lock(transaction, by.workspace_id)
             others = [*(handed_to or []), *filter(None, [changes.get("parent_id")])]
-            await _lock_others(transaction, [id, *others], by)
+            await _lock_to_change(transaction, id, others, moves="parent_id" in changes, by=by)
             team = await cls.locked(id, by=by)
             changed = {name: to for name, to in changes.items() if to != getattr(team, name)}
             team.update_from_dict(changed)
@@ -275,17 +274,30 @@ async def drawing_from(team_ids: list[UUID]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def lock_drawing_from(transaction: Transaction, id: UUID, *, by: Actor) -> list[UUID]:
-    """Lock every team that a team's members are candidates of; raises NotFound.
+async def lock_drawing_from(
+    transaction: Transaction, id: UUID, *, by: Actor, others: Iterable[UUID] = ()
+) -> list[UUID]:
+    """Lock every team that a team's members are candidates of, and others; raises NotFound.
 
     What their queues give out is decided under these locks. Raises Raced when the tree changed.
     """
     ids = await drawing_from([id])
-    await _lock_others(transaction, ids, by)
+    await _lock_others(transaction, [*ids, *others], by)
     await Team.lock(id, by=by)
     if not set(await drawing_from([id])) <= set(ids):
         raise Raced
     return ids
+
+
+async def _lock_to_change(
+    transaction: Transaction, id: UUID, others: list[UUID], *, moves: bool, by: Actor
+) -> None:
+    """Lock a team and others; if it moves, also the tree and those that its members leave."""
+    if moves:
+        await team_tree.lock(transaction, by.workspace_id)
+        await lock_drawing_from(transaction, id, by=by, others=others)
+    else:
+        await _lock_others(transaction, [id, *others], by)
 
 
 async def _lock_others(transaction: Transaction, ids: list[UUID], by: Actor) -> None:

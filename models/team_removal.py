@@ -2,14 +2,14 @@
 
 from uuid import UUID
 
-from models import decision, event, queue, succession, team_tree
+from models import decision, event, queue, succession, team_tree, transfer_list
 from models.access import Actor, Right
 from models.channel import Channel
-from models.database import Transaction, encode, tx
+from models.database import Raced, Transaction, encode, tx
 from models.decision import Rule
 from models.errors import InUse, NotFound, TargetInactive, TargetNotAllowed, TeamHasChannel
 from models.succession import Uses
-from models.team import Team
+from models.team import Team, lock_drawing_from
 
 
 async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
@@ -17,7 +17,8 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
     its conversations.
 
     Without one, what waits goes where its channel or the Todos say, what is held stays held, and
-    the groups below move up. Raises InUse, TargetNotAllowed, TargetInactive, TeamHasChannel,
+    the groups below move up. A department that could hand over to nobody else, or to itself, uses
+    it too. Raises InUse, TargetNotAllowed, TargetInactive, TeamHasChannel,
     TeamInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
@@ -26,14 +27,16 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
         uses = await _own_uses(transaction, id, by=by)
         team, replacement = await _locked(transaction, id, replacement_id, by=by)
         await uses.require_all(transaction)
-        if uses and replacement is None:
-            raise InUse("team", **uses.counted())
+        lists = await transfer_list.naming_only(transaction, id, replacement_id)
+        if lists or (uses and replacement is None):
+            raise InUse("team", departments=succession.counted(lists), **uses.counted())
         if replacement is not None:
             await _require_room(team, replacement)
         # In the order of locks: what it has is locked after it, and before anything changes.
         conversation_ids = await _lock_conversations(transaction, id)
         if replacement is not None:
             await uses.hand_over(transaction, replacement.id, by=by)
+        await transfer_list.leave(transaction, id, replacement_id, by=by)
         await _dissolve(transaction, team)
         event.record(event.Kind.TEAM_DELETED, by=by, from_team_id=id, to_team_id=replacement_id)
         await _move_on(transaction, conversation_ids, replacement_id, by=by)
@@ -48,11 +51,8 @@ async def _own_uses(transaction: Transaction, id: UUID, *, by: Actor) -> Uses:
 async def _locked(
     transaction: Transaction, id: UUID, replacement_id: UUID | None, *, by: Actor
 ) -> tuple[Team, Team | None]:
-    """Both teams, locked by id, and fit for it."""
-    await transaction.execute(
-        "SELECT FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        [id, *([replacement_id] if replacement_id else [])],
-    )
+    """Both teams, locked and fit for it."""
+    await _lock_teams(transaction, id, [replacement_id] if replacement_id else [], by=by)
     team = await Team.locked(id, by=by)
     if team.is_todos:
         raise TargetNotAllowed("Todos stays.")
@@ -66,6 +66,14 @@ async def _locked(
     if not replacement.is_active:
         raise TargetInactive
     return team, replacement
+
+
+async def _lock_teams(transaction: Transaction, id: UUID, others: list[UUID], *, by: Actor) -> None:
+    """Lock a team, those that its members are candidates of, those that hand over to it, others."""
+    lists = await transfer_list.naming(transaction, id)
+    await lock_drawing_from(transaction, id, by=by, others=[*lists, *others])
+    if not set(await transfer_list.naming(transaction, id)) <= set(lists):
+        raise Raced
 
 
 async def _require_room(team: Team, replacement: Team) -> None:
@@ -91,7 +99,6 @@ async def _dissolve(transaction: Transaction, team: Team) -> None:
     for statement in (
         "UPDATE teams SET is_active = false WHERE id = $1",
         "DELETE FROM memberships WHERE team_id = $1",
-        "DELETE FROM transfer_targets WHERE team_id = $1 OR to_team_id = $1",
     ):
         await transaction.execute(statement, team.id)
     await transaction.execute(

@@ -1,7 +1,5 @@
 """Two contacts that are one person, and two again: what moves, what stays, who waits for whom."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 from models import Agent, Channel, Contact, ContactIdentity, Conversation, Workspace
 from models.access import Actor, Role
 from models.conversation import Status
-from models.database import Raced, fetch, fetchval, retrying, tx
+from models.database import Raced, fetch, retrying
 from models.decision import Distribution
 from models.errors import (
     BadUserInput,
@@ -43,6 +41,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 
 @pytest.fixture
@@ -614,37 +613,6 @@ async def test_whatever_was_merged_is_as_it_was_when_all_is_split(
 
 
 # -- At the same time
-
-
-BLOCKED = """SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-
-
-async def behind(
-    first: Callable[[], Awaitable[object]],
-    second: Callable[[], Awaitable[Any]],
-    meanwhile: Callable[[], Awaitable[object]] | None = None,
-) -> Any:
-    """What the second comes to, begun when the first has done its work but has not committed."""
-    worked, may_commit = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with tx():
-            await first()
-            worked.set()
-            await may_commit.wait()
-
-    holding = asyncio.create_task(hold())
-    await worked.wait()
-    waiting = asyncio.create_task(second())
-    while not waiting.done() and not await fetchval(BLOCKED):
-        pass
-    assert not waiting.done()
-    if meanwhile is not None:
-        await meanwhile()
-    may_commit.set()
-    await holding
-    return await waiting
 
 
 @pytest.mark.parametrize("has_written", [True, False])

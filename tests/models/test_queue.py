@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from models.base import Line
 from models.conversation import Status
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
+from models.team_removal import delete
 from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
@@ -26,6 +28,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 AUTOMATIC = [Distribution.ROUND_ROBIN, Distribution.LEAST_OPEN]
 
@@ -420,3 +423,28 @@ async def test_a_workspace_that_cannot_be_drained_holds_up_no_other(
     assert held.pop(workspace.id) is None
     assert list(held.values()) == [agent.id for id, (_, agent) in waiting_in.items() if id in held]
     await drain(teams=[waiting_in[workspace.id][0].team_id or workspace.id])
+
+
+async def moved(group: Team) -> None:
+    by = by_system(await Workspace.get(id=group.workspace_id))
+    await Team.change(group.id, by=by, parent_id=None)
+
+
+async def removed(group: Team) -> None:
+    await delete(group.id, by=by_system(await Workspace.get(id=group.workspace_id)))
+
+
+@pytest.mark.parametrize("leaves", [moved, removed])
+async def test_a_group_leaves_only_after_what_is_given_out_above_it(
+    workspace: Workspace, leaves: Callable[[Team], Awaitable[None]]
+) -> None:
+    upper = await a_team(workspace, distribution=Distribution.ROUND_ROBIN)
+    await Team.change(upper.id, by=by_system(workspace), include_descendants=True)
+    middle = await a_team(workspace, parent=upper)
+    group = await a_team(workspace, parent=middle, members=[await an_agent(workspace)])
+    giving_out = partial(Team.locked, upper.id, by=by_system(workspace))
+
+    await behind(giving_out, partial(leaves, group))
+
+    waiting = await a_conversation(workspace, team=upper)
+    assert waiting.assignee_id is None

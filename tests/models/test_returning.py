@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from models.access import Actor
 from models.agent import LEASE_SECONDS
 from models.base import IdlePeriod, Line
 from models.conversation import Status
-from models.database import fetch, retrying
+from models.database import Raced, fetch, retrying
 from models.decision import Availability, Rule
 from models.errors import ConversationAlreadyOpen, ConversationNotClosed
 from models.event import Kind
@@ -46,6 +47,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 A_DAY = 24
 
@@ -497,3 +499,48 @@ async def test_a_closing_and_a_returning_message_lose_nothing(workspace: Workspa
 
         messages = await Message.filter(conversation_id=conversation.id).count()
         assert messages == 2
+
+
+async def reopened(closed: Conversation) -> None:
+    workspace = await Workspace.get(id=closed.workspace_id)
+    await reopen(closed.id, by=by_system(workspace))
+
+
+@pytest.mark.parametrize("returns", [comes_back, reopened])
+async def test_who_waits_for_a_queue_has_neither_the_conversation_nor_its_agent(
+    workspace: Workspace, returns: Callable[[Conversation], Awaitable[object]]
+) -> None:
+    """Whoever gives out that queue may want both."""
+    team = await a_team(workspace)
+    agent = await an_agent(workspace, teams=[team])
+    channel = await a_channel(workspace, team=team)
+    closed = await a_closed_one(workspace, agent, channel=channel)
+
+    async def are_free() -> None:
+        for table, id in (("conversations", closed.id), ("agents", agent.id)):
+            await fetch(f"SELECT FROM {table} WHERE id = $1 FOR NO KEY UPDATE NOWAIT", id)
+
+    await behind(
+        partial(Team.locked, team.id, by=by_system(workspace)), partial(returns, closed), are_free
+    )
+
+    again = await Conversation.get(id=closed.id)
+    assert (again.assignee_id, again.team_id) == (agent.id, team.id)
+
+
+async def test_what_closes_while_it_is_looked_for_is_looked_for_again(workspace: Workspace) -> None:
+    by, agent = by_system(workspace), await an_agent(workspace)
+    team, other = await a_team(workspace), await a_team(workspace)
+    channel = await a_channel(workspace, team=team)
+    conversation = await a_conversation(workspace, channel=channel, holder=agent)
+
+    async def moves_and_closes() -> None:
+        await transfer(conversation.id, by=by, to_team=other.id)
+        await closes(conversation, by=by)
+
+    with pytest.raises(Raced):
+        await behind(moves_and_closes, partial(reopen, conversation.id, by=by))
+    await reopen(conversation.id, by=by)
+
+    again = await Conversation.get(id=conversation.id)
+    assert (again.status, again.team_id) == (Status.QUEUED, other.id)

@@ -1,16 +1,24 @@
 """Deleting a team: what used it, what waited in it and what was below it goes on."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
+import orjson
 import pytest
 
 from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
+from models.access import Actor
 from models.base import Line
+from models.bot import resume
 from models.channel import Target
 from models.conversation import Status
-from models.database import fetch, retrying
+from models.database import Raced, fetch, retrying, tx
 from models.decision import Distribution
+from models.departure import deactivate
 from models.errors import (
     InUse,
     NotFound,
@@ -19,7 +27,9 @@ from models.errors import (
     TeamHasChannel,
     TeamInactive,
 )
+from models.owner import set_owner
 from models.reopening import reopen
+from models.routing import hand_off
 from models.team_removal import delete
 from models.transfer import transfer
 from tests.factories import (
@@ -33,6 +43,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 
 async def remove(team: Team, replacement: Team | None = None) -> None:
@@ -146,9 +157,9 @@ async def test_the_groups_below_move_up_and_nothing_else_stays(workspace: Worksp
     upper = await a_team(workspace)
     team = await a_team(workspace, parent=upper, members=[await an_agent(workspace)])
     lower = await a_team(workspace, parent=team)
-    department, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(2)]
+    department = await a_team(workspace, line=Line.SUPPORT)
     by = by_system(workspace)
-    await Team.change(desk.id, by=by, transfers_to=[department.id])
+    await Team.change(department.id, by=by, transfers_to=[await a_department(workspace)])
 
     await remove(team)
     await remove(department)
@@ -160,6 +171,63 @@ async def test_the_groups_below_move_up_and_nothing_else_stays(workspace: Worksp
     assert again.id != team.id
     with pytest.raises(TeamInactive):
         await remove(team)
+
+
+async def a_department(workspace: Workspace) -> UUID:
+    return (await a_team(workspace, line=Line.SUPPORT)).id
+
+
+async def handed_over_to(desk: Team) -> list[UUID]:
+    """Where a department's list says, and its last event."""
+    rows = await fetch(
+        "SELECT to_team_id FROM transfer_targets WHERE team_id = $1 ORDER BY 1", desk.id
+    )
+    told = await fetch(
+        "SELECT data -> 'transfers_to' AS ids FROM events WHERE kind = 'TEAM_UPDATED'"
+        " AND to_team_id = $1 ORDER BY seq DESC LIMIT 1",
+        desk.id,
+    )
+    listed = [row["to_team_id"] for row in rows]
+    assert sorted(orjson.loads(told[0]["ids"])) == [str(id) for id in listed]
+    return listed
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+async def test_a_replacement_takes_its_place_where_departments_hand_over_to(
+    workspace: Workspace, is_listed: bool
+) -> None:
+    team, other, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(3)]
+    listed = [team.id, *([other.id] if is_listed else [])]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=listed)
+
+    await remove(team, other)
+
+    assert await handed_over_to(desk) == [other.id]
+
+
+async def test_who_hands_over_to_others_too_goes_on_without_it(workspace: Workspace) -> None:
+    team, other, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(3)]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=[team.id, other.id])
+
+    await remove(team)
+
+    assert await handed_over_to(desk) == [other.id]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_list_that_would_name_nobody_keeps_a_department(
+    workspace: Workspace, replaced: bool
+) -> None:
+    """An empty list says: to anybody."""
+    team, desk = [await a_team(workspace, line=Line.SUPPORT) for _ in range(2)]
+    await Team.change(desk.id, by=by_system(workspace), transfers_to=[team.id])
+
+    with pytest.raises(InUse) as refused:
+        await remove(team, desk if replaced else None)
+
+    facts = refused.value.facts
+    assert (facts["departmentId"], facts["departmentCount"]) == ([desk.id], 1)
+    assert await handed_over_to(desk) == [team.id]
 
 
 async def test_a_replacement_is_another_active_team_of_the_line(workspace: Workspace) -> None:
@@ -237,3 +305,94 @@ async def test_what_comes_back_after_its_team_has_gone_waits_elsewhere(
 
     todos = await Team.todos(workspace.id, Line.SALES)
     assert (await Conversation.get(id=held.id)).team_id == todos.id
+
+
+# -- Coming into it while it goes
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A team that is the target of a channel, and an agent who holds what has no team there."""
+
+    team: Team
+    channel: Channel
+    agent: Agent
+    by: Actor
+
+    async def held(self) -> Conversation:
+        await a_contact(self.channel, owner_agent=self.agent)
+        received = await a_message(self.channel, sender="ada", line=Line.SUPPORT)
+        held = await Conversation.get(id=received.conversation_id)
+        assert (held.assignee_id, held.team_id) == (self.agent.id, None)
+        return held
+
+
+@pytest.fixture
+async def leaving(workspace: Workspace) -> Leaving:
+    team, agent = await a_team(workspace, line=Line.SUPPORT), await an_agent(workspace)
+    return Leaving(team, await a_channel(workspace, team=team), agent, by_system(workspace))
+
+
+Coming = tuple[UUID, Callable[[], Awaitable[object]]]
+
+
+async def given_back(leaving: Leaving) -> Coming:
+    held = await leaving.held()
+    return held.id, partial(unassigned, held.id, by=leaving.by)
+
+
+async def unassigned(id: UUID, *, by: Actor) -> None:
+    async with working(id, by=by) as conversation:
+        await conversation.unassign(by=by)
+
+
+async def given_to_the_bot(leaving: Leaving) -> Coming:
+    held = await leaving.held()
+
+    async def resumed() -> None:
+        async with working(held.id, by=leaving.by) as conversation:
+            await resume(conversation, by=leaving.by)
+
+    return held.id, resumed
+
+
+async def handed_over_by_the_bot(leaving: Leaving) -> Coming:
+    await Channel.set_bot(leaving.channel.id, by=leaving.by, is_on=True)
+    received = await a_message(leaving.channel, line=Line.SALES)
+    id = received.conversation_id
+    return id, partial(hand_off, id, by=leaving.by, line=Line.SUPPORT)
+
+
+async def left_by_its_agent(leaving: Leaving) -> Coming:
+    held = await leaving.held()
+    contact_id, by = held.contact_id, leaving.by
+    await set_owner(contact_id, by=by)
+    return held.id, partial(deactivate, leaving.agent.id, by=by)
+
+
+@pytest.mark.parametrize(
+    "comes",
+    [given_back, given_to_the_bot, handed_over_by_the_bot, left_by_its_agent],
+)
+async def test_a_team_goes_only_after_what_was_on_its_way_to_it(
+    workspace: Workspace, leaving: Leaving, comes: Callable[[Leaving], Awaitable[Coming]]
+) -> None:
+    other = await a_team(workspace, line=Line.SUPPORT)
+    id, coming = await comes(leaving)
+
+    await behind(coming, partial(remove, leaving.team, other))
+
+    assert (await Conversation.get(id=id)).team_id == other.id
+
+
+async def test_nothing_waits_in_the_middle_for_a_team_that_goes(leaving: Leaving) -> None:
+    """It holds a conversation by then, which whoever changes the channel may want."""
+    id, coming = await given_back(leaving)
+
+    async with tx():
+        await Channel.locked(leaving.channel.id, by=leaving.by)
+        with pytest.raises(Raced):
+            await asyncio.create_task(coming(), context=Context())
+
+    await coming()
+    assert (await Conversation.get(id=id)).team_id == leaving.team.id

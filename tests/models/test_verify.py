@@ -89,6 +89,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.TARGETS_FIT_THEIR_LINE, "UPDATE channels SET support_team_id = sales_team_id"),
     (invariant.LINE_IS_ITS_TEAMS, "UPDATE conversations SET line = 'SUPPORT'"),
     (
+        invariant.OF_A_TEAM_THAT_IS_THERE,
+        "UPDATE teams SET is_active = false WHERE NOT is_todos",
+    ),
+    (
         invariant.ANSWERS_KEPT,
         "INSERT INTO idempotency_keys (workspace_id, actor_id, mutation, key, input_hash)"
         " SELECT id, id, 'm', 'k', '' FROM workspaces",

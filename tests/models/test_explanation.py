@@ -12,6 +12,7 @@ from models.database import fetchval
 from models.decision import Availability, Distribution, Outcome, Rule, Verdict
 from models.errors import Forbidden, LineNotSupported, NotFound
 from models.explanation import why_not
+from models.hours import BusinessHours
 from models.merge import merge
 from models.precedence import Reason
 from models.preview import Preview, preview
@@ -70,6 +71,9 @@ async def test_where_agents_pick_nothing_but_room_stands_against_them(workspace:
     full = await an_agent(workspace, teams=[team], capacity=0)
     stranger = await an_agent(workspace)
     conversation = await a_conversation(workspace, team=team)
+    # Nobody is asked for anything outside of them; whoever picks needs none.
+    never = BusinessHours.of("UTC", []).stored()
+    await Team.change(team.id, by=by_system(workspace), business_hours=never)
 
     found = [await verdict(conversation, agent) for agent in (away, full, stranger)]
 

@@ -36,11 +36,15 @@ _OF_DESCENDANTS = f"""
         FROM below b JOIN memberships m ON m.team_id = b.id) d
     GROUP BY 1, 2
 """  # noqa: S608 - constants
+# Everybody is numbered, whatever the role: nobody moves when somebody else's changes.
 _OF_TODOS = f"""
-    SELECT t.id, a.id, row_number() OVER (PARTITION BY t.id ORDER BY a.created_at, a.id)
-    FROM teams t JOIN agents a ON a.workspace_id = t.workspace_id
-    WHERE t.id = ANY($1) AND t.is_todos AND {IS_HOLDER}
-      AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)
+    SELECT a.team_id, a.id, a.position FROM (
+        SELECT t.id AS team_id, e.id, e.role,
+               row_number() OVER (PARTITION BY t.id ORDER BY e.created_at, e.id) AS position
+        FROM teams t JOIN agents e ON e.workspace_id = t.workspace_id
+        WHERE t.id = ANY($1) AND t.is_todos
+          AND NOT EXISTS (SELECT FROM memberships m WHERE m.team_id = t.id)) a
+    WHERE {IS_HOLDER}
 """  # noqa: S608 - constants
 OF_TEAMS = f"{_OF_DESCENDANTS} UNION ALL {_OF_TODOS}"
 # Of a candidate `a` of a team `t` of a workspace `w`.

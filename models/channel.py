@@ -126,20 +126,13 @@ class Channel(Record):
             if target != Target():
                 await self._require_assignable(line, target)
             if group_id is not None:
-                await self._take_group(group_id, replace=replace)
+                await self._take_group(group_id, by=by, replace=replace)
             if line is Line.SALES:
                 self.sales_team_id, self.sales_agent_id = target.team_id, target.agent_id
             else:
                 self.support_team_id = target.team_id
             await self.save(update_fields=["sales_team_id", "sales_agent_id", "support_team_id"])
-            event.record(
-                event.Kind.CHANNEL_ASSIGNED,
-                by=by,
-                channel_id=self.id,
-                to_team_id=target.team_id,
-                to_agent_id=target.agent_id,
-                line=line,
-            )
+            self.record_assigned(line, target, by=by)
 
     async def _lock_with_holder(
         self, transaction: Transaction, group_id: UUID | None, target: Target, *, by: Actor
@@ -261,13 +254,24 @@ class Channel(Record):
             raise TargetInactive
         agent.require_holder()
 
-    async def _take_group(self, team_id: UUID, *, replace: bool) -> None:
+    async def _take_group(self, team_id: UUID, *, by: Actor, replace: bool) -> None:
         holder = await type(self).filter(sales_team_id=team_id).exclude(id=self.id).first()
         if holder is None:
             return
         if not replace:
             raise TeamHasChannel(channel_id=holder.id, channel_name=holder.name)
         await type(self).filter(id=holder.id).update(sales_team_id=None)
+        holder.record_assigned(Line.SALES, Target(), by=by)
+
+    def record_assigned(self, line: Line, target: Target, *, by: Actor) -> None:
+        event.record(
+            event.Kind.CHANNEL_ASSIGNED,
+            by=by,
+            channel_id=self.id,
+            to_team_id=target.team_id,
+            to_agent_id=target.agent_id,
+            line=line,
+        )
 
 
 def require_line(kind: ChannelKind, line: Line) -> None:

@@ -14,7 +14,7 @@ from models.base import NAME_LENGTH_MAX, Record, reference, require_name
 from models.database import Transaction, tx
 from models.errors import ContactMerged, Forbidden, IdentityTaken, NotFound
 from models.identity import EMAIL_LENGTH_MAX, PHONE_LENGTH_MAX, Identity
-from models.visibility import Visibility
+from models.visibility import Visibility, quoted
 
 Values = Iterable[tuple[UUID, str | None]]
 
@@ -113,7 +113,7 @@ class Contact(Record):
 
     @classmethod
     async def visible_to(cls, actor: Actor, *, merged: bool = False) -> QuerySet["Contact"]:
-        """Those who may read contacts see all; an agent those of the conversations it sees.
+        """Those who may read contacts see all; an agent its own and of conversations it sees.
 
         What was `merged` into another is in no list, but those who read all still find it.
         """
@@ -138,9 +138,9 @@ class Contact(Record):
         if actor.agent_id is None:
             return "false"
         seen = await Visibility.of(actor)
-        return f"""EXISTS (
+        return f"""("contacts"."owner_agent_id" = {quoted(actor.agent_id)} OR EXISTS (
             SELECT FROM conversations c
-            WHERE c.contact_id = "contacts"."id" AND {seen.literal})"""
+            WHERE c.contact_id = "contacts"."id" AND {seen.literal}))"""
 
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "Contact":

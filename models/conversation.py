@@ -13,7 +13,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from tortoise import fields
-from tortoise.expressions import Q
+from tortoise.expressions import Q, RawSQL
 from tortoise.queryset import QuerySet
 
 from models import event, message, placement
@@ -38,7 +38,7 @@ from models.errors import (
 )
 from models.message import Direction
 from models.team import Team
-from models.visibility import VISIBLE, Visibility
+from models.visibility import VISIBLE, Visibility, closed_while_held, quoted
 from models.workspace import Workspace
 
 
@@ -97,7 +97,10 @@ class Conversation(Record):
         if seen.agent_id is None:
             # Not left to the condition below: nobody's conversations have no assignee either.
             return cls.filter(id__in=[])
-        return within.filter(Q(assignee_id=seen.agent_id) | Q(team_id__in=seen.team_ids))
+        held = closed_while_held('"conversations"', by=quoted(seen.agent_id))
+        return within.annotate(was_held=RawSQL(held)).filter(
+            Q(assignee_id=seen.agent_id) | Q(team_id__in=seen.team_ids) | Q(was_held=True)
+        )
 
     @classmethod
     async def locked(

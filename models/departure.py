@@ -30,7 +30,7 @@ async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None)
         conversations = await _lock_conversations(transaction, id)
         agent = await _lock_agents(transaction, id, replacement_id, by=by)
         await uses.require_all(transaction)
-        if set(await _lock_conversations(transaction, id)) - set(conversations):
+        if set(await _conversations(transaction, id)) - set(conversations):
             raise Raced
         await _require_another_admin(agent)
         if replacement_id is not None:
@@ -90,7 +90,7 @@ async def change(id: UUID, *, by: Actor, **changes: Any) -> None:
 
 async def _require_nothing(transaction: Transaction, uses: Uses, conversations: list[UUID]) -> None:
     await uses.require_all(transaction)
-    held = await _lock_conversations(transaction, uses.id)
+    held = await _conversations(transaction, uses.id)
     if set(held) - set(conversations):
         raise Raced
     rows = await fetch(
@@ -114,14 +114,19 @@ async def _require_known(id: UUID, *, by: Actor) -> None:
 
 async def _lock_conversations(transaction: Transaction, agent_id: UUID) -> list[UUID]:
     """What the agent holds, awake or snoozed, and what waits for it."""
-    rows = await transaction.fetch(
-        """
-        SELECT id FROM conversations WHERE assignee_id = $1 OR reserved_for_id = $1
-        ORDER BY id FOR NO KEY UPDATE
-        """,
-        agent_id,
-    )
+    rows = await transaction.fetch(f"{_CONVERSATIONS} FOR NO KEY UPDATE", agent_id)
     return [row["id"] for row in rows]
+
+
+async def _conversations(transaction: Transaction, agent_id: UUID) -> list[UUID]:
+    """The same once the agent is locked: what came meanwhile is too late to be locked."""
+    rows = await transaction.fetch(_CONVERSATIONS, agent_id)
+    return [row["id"] for row in rows]
+
+
+_CONVERSATIONS = """
+    SELECT id FROM conversations WHERE assignee_id = $1 OR reserved_for_id = $1 ORDER BY id
+"""
 
 
 async def _lock_agents(

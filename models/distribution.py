@@ -50,20 +50,21 @@ async def distribute(
     facts = await candidates.lock_eligible(
         transaction, await candidates.read(transaction, concerned)
     )
-    if rivals := await _rivals(transaction, candidates.eligible(facts.values()), teams):
+    if rivals := await rivals_of(transaction, candidates.eligible(facts.values()), teams):
         return Distributed(rivals=rivals)
     round_ = plan(waiting, teams, facts)
     await _apply(transaction, round_, entering)
     return Distributed(frozenset(hold.conversation_id for hold in round_.holds), round_.done)
 
 
-async def _rivals(
+async def rivals_of(
     transaction: Transaction, eligible: set[UUID], teams: Mapping[UUID, Row]
 ) -> frozenset[UUID]:
     """Somebody may have been freed whose queues nobody has drained yet: those come first."""
     if not eligible:
         return frozenset()
-    others = set(await waiting_queues([], list(eligible))) - set(teams)
+    rows = await transaction.fetch(_WAITING_QUEUES, [], list(eligible))
+    others = {row["id"] for row in rows} - set(teams)
     if not others:
         return frozenset()
     facts = await candidates.read(
@@ -76,29 +77,28 @@ async def _rivals(
 
 async def waiting_queues(teams: Sequence[UUID], agents: Sequence[UUID]) -> list[UUID]:
     """Of these teams, and of those that these agents draw from, the ones where somebody waits."""
-    rows = await fetch(
-        f"""
-        WITH RECURSIVE above AS (
-            SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
-            WHERE agent_id = ANY($2)
-            UNION
-            SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
-            WHERE t.parent_id IS NOT NULL AND a.depth < 10
-        )
-        SELECT t.id FROM teams t
-        WHERE t.is_active AND t.distribution <> 'MANUAL'
-          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
-                      AND NOT {reservation.IN_FORCE})
-          AND (t.id = ANY($1)
-               OR EXISTS (SELECT FROM above a
-                          WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
-               OR (t.is_todos AND t.workspace_id IN (
-                       SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
-        """,  # noqa: S608 - a constant
-        teams,
-        agents,
-    )
+    rows = await fetch(_WAITING_QUEUES, teams, agents)
     return [row["id"] for row in rows]
+
+
+_WAITING_QUEUES = f"""
+    WITH RECURSIVE above AS (
+        SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
+        WHERE agent_id = ANY($2)
+        UNION
+        SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
+        WHERE t.parent_id IS NOT NULL AND a.depth < 10
+    )
+    SELECT t.id FROM teams t
+    WHERE t.is_active AND t.distribution <> 'MANUAL'
+      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+                  AND NOT {reservation.IN_FORCE})
+      AND (t.id = ANY($1)
+           OR EXISTS (SELECT FROM above a
+                      WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
+           OR (t.is_todos AND t.workspace_id IN (
+                   SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
+"""  # noqa: S608 - a constant
 
 
 def plan(

@@ -90,6 +90,7 @@ async def _of_waiting(transaction: Transaction, row: Row, agent_id: UUID) -> Exp
 
 
 def _of_picking(candidate: Candidate, facts: Facts) -> Verdict:
-    """Whoever picks needs no presence: an active account with room is enough."""
+    """Whoever picks needs neither presence nor hours: an active account with room is enough."""
     there = replace(facts, online_only=False, max_open=None, skipped_agent_id=None)
-    return decision.obstacle(replace(candidate, accepts_new=True), there) or Verdict.MAY_PICK
+    asked = replace(candidate, accepts_new=True, is_within_hours=True)
+    return decision.obstacle(asked, there) or Verdict.MAY_PICK

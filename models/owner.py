@@ -42,7 +42,7 @@ async def set_owner(
             team_id,
         )
         await end_reservations(transaction, id)
-        _tell(id, opened, by, {"from_owner": before, "to_owner": agent_id or team_id})
+        tell(id, opened, by, {"from_owner": before, "to_owner": agent_id or team_id})
 
 
 async def tell_open_conversations(
@@ -50,7 +50,7 @@ async def tell_open_conversations(
 ) -> None:
     """The owner of a locked contact changed in another way than by `set_owner`."""
     opened = await _lock_open_conversations(transaction, id)
-    _tell(id, opened, by, {"from_owner": before, "to_owner": now})
+    tell(id, opened, by, {"from_owner": before, "to_owner": now})
 
 
 async def end_reservations(transaction: Transaction, contact_id: UUID) -> None:
@@ -108,7 +108,7 @@ async def _lock_open_conversations(transaction: Transaction, contact_id: UUID) -
     )
 
 
-def _tell(contact_id: UUID, opened: list[Row], by: Actor, owners: dict[str, UUID | None]) -> None:
+def tell(contact_id: UUID, opened: list[Row], by: Actor, owners: dict[str, UUID | None]) -> None:
     """One event for each open conversation, where it is, or one for the contact without any."""
     for row in opened:
         queue_id = row["team_id"] if row["waits"] else None

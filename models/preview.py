@@ -8,8 +8,8 @@ from models import candidates, decision, distribution, precedence, routing
 from models.access import Actor, Right
 from models.base import Line
 from models.channel import Channel, require_line
-from models.database import Transaction, snapshot
-from models.decision import Outcome
+from models.database import Row, Transaction, snapshot
+from models.decision import Facts, Outcome
 from models.errors import NotFound
 from models.precedence import Place
 
@@ -74,14 +74,21 @@ async def _contact(
             external_id,
         )
         return found
-    known = await transaction.fetchval(
-        "SELECT id FROM contacts WHERE id = $1 AND workspace_id = $2",
-        contact_id,
-        channel.workspace_id,
-    )
-    if known is None:
+    living: UUID | None = await transaction.fetchval(_LIVING, contact_id, channel.workspace_id)
+    if living is None:
         raise NotFound("contact", path="input.contactId")
-    return contact_id
+    return living
+
+
+# Whoever was merged writes as the one who lives on.
+_LIVING = """
+    WITH RECURSIVE into_whom AS (
+        SELECT id, merged_into_id FROM contacts WHERE id = $1 AND workspace_id = $2
+        UNION ALL
+        SELECT c.id, c.merged_into_id FROM into_whom i JOIN contacts c ON c.id = i.merged_into_id
+    )
+    SELECT id FROM into_whom WHERE merged_into_id IS NULL
+"""
 
 
 async def _placed(
@@ -100,8 +107,8 @@ async def _placed(
 async def _distributed(
     transaction: Transaction, place: Place, team_id: UUID, routed: dict[str, Any], by: Actor
 ) -> Preview:
-    """Behind those who wait there already, as it would come in."""
-    teams = await candidates.read_teams(transaction, [team_id])
+    """Behind those who wait there, or elsewhere for the same agents, as it would come in."""
+    teams, facts = await _contested(transaction, team_id)
     waiting = await distribution.heads(transaction, teams)
     now = await transaction.fetchval("SELECT relevo_now()")
     entering = {
@@ -115,7 +122,6 @@ async def _distributed(
         "routed": None,
         "skipped_agent_id": None,
     }
-    facts = await candidates.read(transaction, teams)
     round_ = distribution.plan([*waiting, entering], teams, facts)
     hold = next((it for it in round_.holds if it.conversation_id == entering["id"]), None)
     if hold is not None:
@@ -128,3 +134,17 @@ async def _distributed(
         return Preview(place=place, decision=decision.by_hand(place.rule, None, routed))
     winner = made.winner.agent_id if made.winner else None
     return Preview(place=place, agent_id=winner, decision=decision.stored(made, routed))
+
+
+async def _contested(
+    transaction: Transaction, team_id: UUID
+) -> tuple[dict[UUID, Row], dict[UUID, Facts]]:
+    """The team and all whose queues want its agents too: they are decided on together."""
+    teams = await candidates.read_teams(transaction, [team_id])
+    while True:
+        facts = await candidates.read(transaction, teams)
+        eligible = candidates.eligible(facts.values())
+        rivals = await distribution.rivals_of(transaction, eligible, teams)
+        if not rivals:
+            return teams, facts
+        teams |= await candidates.read_teams(transaction, list(rivals))

@@ -1,10 +1,12 @@
 """What points to a team or an agent: what keeps it from going, and who takes that over."""
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal, TypedDict
 from uuid import UUID
 
-from models import decision, event
+from models import decision, event, owner
 from models.access import Actor
 from models.channel import Channel
 from models.database import Raced, Row, Transaction, encode
@@ -87,13 +89,14 @@ class Uses:
         self, transaction: Transaction, to_id: UUID, *, by: Actor
     ) -> None:
         """One event for each open conversation of a contact, or one where there is none."""
-        told = await transaction.fetch(
+        rows = await transaction.fetch(
             f"""
             WITH moved AS (
                 UPDATE contacts SET owner_{self.noun}_id = $2 WHERE owner_{self.noun}_id = $1
                 RETURNING id
             )
-            SELECT m.id, c.id AS conversation_id
+            SELECT m.id AS contact_id, c.id, c.channel_id, c.team_id, c.assignee_id,
+                   c.status = 'QUEUED' AS waits
             FROM moved m LEFT JOIN conversations c
               ON c.contact_id = m.id AND c.status <> 'CLOSED'
             ORDER BY m.id, c.id
@@ -101,15 +104,9 @@ class Uses:
             self.id,
             to_id,
         )
-        for row in told:
-            event.record(
-                event.Kind.CONTACT_OWNER_SET,
-                by=by,
-                contact_id=row["id"],
-                conversation_id=row["conversation_id"],
-                from_owner=self.id,
-                to_owner=to_id,
-            )
+        for contact_id, found in groupby(rows, key=itemgetter("contact_id")):
+            opened = [row for row in found if row["id"] is not None]
+            owner.tell(contact_id, opened, by, {"from_owner": self.id, "to_owner": to_id})
 
 
 def counted(ids: list[UUID]) -> tuple[list[UUID], int]:

@@ -9,7 +9,10 @@ from models.team import Team
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """An actor's own conversations, and those of the teams that it sees; or all."""
+    """An actor's own conversations, and those of the teams that it sees; or all.
+
+    Own is what it holds, and what was closed while it held it, until somebody opens that again.
+    """
 
     workspace_id: UUID
     everything: bool
@@ -36,8 +39,10 @@ class Visibility:
             return "true"
         if self.agent_id is None:
             return "false"
+        agent = quoted(self.agent_id)
         teams = ", ".join(map(quoted, self.team_ids))
-        return f"(c.assignee_id = {quoted(self.agent_id)} OR c.team_id IN ({teams}))"
+        return f"""(c.assignee_id = {agent} OR c.team_id IN ({teams})
+            OR {closed_while_held("c", by=agent)})"""
 
 
 def quoted(id: UUID) -> str:
@@ -45,5 +50,16 @@ def quoted(id: UUID) -> str:
     return f"'{UUID(str(id))}'"
 
 
-VISIBLE = """workspace_id = $1
-    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[]))"""
+def closed_while_held(row: str, *, by: str) -> str:
+    """What a row of conversations must meet that an agent held when it closed, and is closed still.
+
+    Written so that it is asked of each row where these are few, and of all closings at once else.
+    """
+    return f"""({row}.status = 'CLOSED' AND EXISTS (
+        SELECT FROM closures s WHERE s.conversation_id = {row}.id
+          AND s.closed_at = {row}.closed_at AND s.agent_id = {by}))"""
+
+
+VISIBLE = f"""workspace_id = $1
+    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[])
+         OR {closed_while_held("conversations", by="$3::uuid")})"""

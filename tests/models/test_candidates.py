@@ -4,10 +4,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from models import Agent, Conversation, Membership, Team, Workspace, queue
+from models.access import Role
 from models.agent import lapse_presence
 from models.base import Line
 from models.database import fetch, fetchval, tx
 from models.decision import Availability, Distribution, Verdict
+from models.departure import change
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -256,3 +258,20 @@ async def test_who_joins_after_the_last_served_has_left_is_next(workspace: Works
     turns = [await holder_of(await a_conversation(workspace, team=team)) for _ in range(2)]
 
     assert (served, turns) == ([stays.id, leaves.id], [joins.id, stays.id])
+
+
+async def test_in_todos_nobody_loses_a_turn_to_another_ones_new_role(workspace: Workspace) -> None:
+    todos = await Team.todos(workspace.id, Line.SALES)
+    by = by_system(workspace)
+    await Team.change(todos.id, by=by, distribution=Distribution.ROUND_ROBIN)
+    first, second, third = [await an_agent(workspace) for _ in range(3)]
+    given = await a_conversation(workspace)
+    async with working(given.id, by=by) as held:
+        await held.close(by=by)
+
+    await change(first.id, by=by, role=Role.MARKETING)
+    turns = [await holder_of(await a_conversation(workspace)) for _ in range(2)]
+    await change(first.id, by=by, role=Role.AGENT)
+    turns += [await holder_of(await a_conversation(workspace)) for _ in range(2)]
+
+    assert turns == [second.id, third.id, first.id, second.id]

@@ -10,7 +10,7 @@ from models import Agent, Channel, Conversation, Team, Workspace
 from models.access import Actor, Role
 from models.base import Line
 from models.channel import ChannelKind, ChannelStatus, Target
-from models.database import retrying
+from models.database import fetch, retrying
 from models.errors import (
     ChannelNotConnected,
     LineNotSupported,
@@ -176,6 +176,14 @@ async def test_a_group_holds_one_channel_and_moves_only_when_told_so(workspace: 
     assert refused.value.facts == {"channelId": first.id}
     targets = [(await Channel.get(id=channel.id)).sales_team_id for channel in (first, second)]
     assert targets == [None, group.id]
+    logged = await fetch(
+        "SELECT channel_id, to_team_id FROM events WHERE kind = 'CHANNEL_ASSIGNED' ORDER BY seq"
+    )
+    assert [tuple(row) for row in logged] == [
+        (first.id, group.id),
+        (first.id, None),
+        (second.id, group.id),
+    ]
 
 
 async def test_a_line_given_to_a_second_target_moves_there_and_departments_take_any(

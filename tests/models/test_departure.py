@@ -1,15 +1,18 @@
 """Agents who leave, come back, or change what they may do."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
 
+import asyncpg
 import pytest
 
-from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace
-from models.access import Role
+from models import Agent, Channel, Contact, Conversation, Membership, Team, Workspace, departure
+from models.access import Actor, Role
 from models.assignment import Assignment, Ending
 from models.base import Line
 from models.conversation import Status
-from models.database import fetch, retrying
+from models.database import Raced, credentials, fetch, retrying
 from models.decision import Distribution
 from models.departure import change, deactivate, reactivate
 from models.errors import (
@@ -34,6 +37,8 @@ from tests.factories import (
     as_agent,
     by_system,
 )
+
+Command = Callable[[UUID, Actor], Awaitable[None]]
 
 
 async def leave(agent: Agent, replacement: Agent | None = None) -> None:
@@ -231,3 +236,29 @@ async def test_nothing_is_given_to_who_leaves_at_the_same_time(workspace: Worksp
 
     assert await Conversation.filter(status=Status.QUEUED, team_id=team.id).count() == 6
     assert (await Team.todos(workspace.id, Line.SALES)).is_active
+
+
+@pytest.mark.parametrize(
+    "command",
+    [lambda to, by: deactivate(to, by=by), lambda to, by: change(to, by=by, role=Role.AUDITOR)],
+    ids=["leaving", "a new role"],
+)
+async def test_who_is_given_something_meanwhile_waits_for_nobody_who_works_it(
+    workspace: Workspace, database: str, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Whoever works it may be waiting for the agent that the command has locked already."""
+    agent = await an_agent(workspace)
+    held = await a_conversation(workspace, holder=agent)
+    by = by_system(workspace)
+
+    async def before_it_came(*_: object) -> list[UUID]:
+        monkeypatch.undo()
+        return []
+
+    monkeypatch.setattr(departure, "_lock_conversations", before_it_came)
+    elsewhere = await asyncpg.connect(**credentials(database))
+    async with elsewhere.transaction():
+        await elsewhere.execute("SELECT FROM conversations WHERE id = $1 FOR UPDATE", held.id)
+        with pytest.raises(Raced):
+            await command(agent.id, by)
+    await elsewhere.close()

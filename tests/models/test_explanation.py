@@ -12,6 +12,8 @@ from models.database import fetchval
 from models.decision import Availability, Distribution, Outcome, Rule, Verdict
 from models.errors import Forbidden, LineNotSupported, NotFound
 from models.explanation import why_not
+from models.hours import BusinessHours
+from models.merge import merge
 from models.precedence import Reason
 from models.preview import Preview, preview
 from tests.factories import (
@@ -69,6 +71,9 @@ async def test_where_agents_pick_nothing_but_room_stands_against_them(workspace:
     full = await an_agent(workspace, teams=[team], capacity=0)
     stranger = await an_agent(workspace)
     conversation = await a_conversation(workspace, team=team)
+    # Nobody is asked for anything outside of them; whoever picks needs none.
+    never = BusinessHours.of("UTC", []).stored()
+    await Team.change(team.id, by=by_system(workspace), business_hours=never)
 
     found = [await verdict(conversation, agent) for agent in (away, full, stranger)]
 
@@ -169,6 +174,42 @@ async def test_what_waits_longer_comes_first_in_a_preview_too(workspace: Workspa
     assert said.agent_id is None
     assert (await Conversation.get(id=waiting.id)).assignee_id is None
     await Agent.set_availability(agent.id, by=as_agent(agent), accepts_new=False)
+
+
+async def test_what_waits_in_a_queue_above_comes_first_in_a_preview_too(
+    workspace: Workspace,
+) -> None:
+    """Somebody got room, and nobody drained the queues of that agent yet."""
+    above, below = [
+        await a_team(
+            workspace, line=Line.SUPPORT, distribution=Distribution.ROUND_ROBIN, priority=priority
+        )
+        for priority in (5, 0)
+    ]
+    agent = await an_agent(workspace, teams=[above, below], capacity=0)
+    await a_conversation(workspace, team=above)
+    channel = await a_channel(workspace, team=below)
+    await Agent.filter(id=agent.id).update(capacity=1)
+
+    said = await asked(channel)
+    received = await a_message(channel)
+
+    found = await Conversation.get(id=received.conversation_id)
+    assert said.decision is not None
+    assert (said.agent_id, said.decision["outcome"]) == (None, Outcome.NOBODY_ELIGIBLE)
+    assert found.assignee_id is None
+
+
+async def test_who_was_merged_is_asked_about_as_who_lives_on(workspace: Workspace) -> None:
+    channel = await a_channel(workspace)
+    first, second, last = [await a_contact(channel, sender=name) for name in ("a", "b", "c")]
+    for survivor, merged in ((second, first), (last, second)):
+        await merge(survivor_id=survivor.id, merged_id=merged.id, by=by_system(workspace))
+    received = await a_message(channel, sender="a")
+
+    said = await asked(channel, contact_id=first.id)
+
+    assert said == Preview(appends_to=received.conversation_id)
 
 
 async def test_an_open_conversation_is_appended_to(workspace: Workspace) -> None:

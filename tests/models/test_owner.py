@@ -13,6 +13,7 @@ from models.access import OWNER_SETTERS, Role
 from models.conversation import Status
 from models.database import fetch, retrying
 from models.decision import Distribution
+from models.departure import deactivate
 from models.errors import (
     BadUserInput,
     ContactMerged,
@@ -23,6 +24,7 @@ from models.errors import (
 )
 from models.merge import merge
 from models.owner import set_owner
+from models.team_removal import delete
 from tests.factories import (
     a_channel,
     a_contact,
@@ -201,6 +203,42 @@ async def test_a_new_owner_is_told_on_each_open_conversation_and_moves_none(
             before.version,
         )
         assert after.reserved_for_id is None
+
+
+@pytest.mark.parametrize("kind", ["agent", "team"])
+async def test_a_succession_is_told_where_the_open_conversations_are(
+    workspace: Workspace, channel: Channel, kind: str
+) -> None:
+    second = await a_channel(workspace, team=await a_team(workspace))
+    holder, before, after = [await an_agent(workspace, connected=False) for _ in range(3)]
+    teams = [await a_team(workspace) for _ in range(2)]
+    owner = {"owner_agent": before} if kind == "agent" else {"owner_team": teams[0]}
+    contact = await a_contact(channel, second, sender="ada", **owner)
+    silent = await a_contact(channel, sender="silent", **owner)
+    waiting = await a_conversation(workspace, channel=channel, sender="ada")
+    held = await a_conversation(workspace, channel=second, sender="ada", holder=holder)
+    by = by_system(workspace)
+
+    if kind == "agent":
+        await deactivate(before.id, by=by, replacement_id=after.id)
+    else:
+        await delete(teams[0].id, by=by, replacement_id=teams[1].id)
+
+    of_waiting, of_held = sorted(
+        (await told(contact))[-2:], key=lambda row: row["conversation_id"] != waiting.id
+    )
+    places = ("channel_id", "from_queue_id", "to_queue_id", "to_agent_id", "from_team_id")
+    assert [of_waiting[place] for place in places] == [
+        channel.id,
+        waiting.team_id,
+        waiting.team_id,
+        None,
+        waiting.team_id,
+    ]
+    assert [of_held[place] for place in places] == [second.id, None, None, holder.id, held.team_id]
+    successor = after.id if kind == "agent" else teams[1].id
+    assert {row["to_owner"] for row in (of_waiting, of_held)} == {str(successor)}
+    assert [row["conversation_id"] for row in await told(silent)] == [None, None]
 
 
 async def test_without_an_open_conversation_the_contact_alone_is_told_of(

@@ -6,11 +6,20 @@ from typing import Any
 import pytest
 
 from models import Agent, Conversation, Team
-from models.access import SCOPES, Role
+from models.access import SCOPES, Actor, Role
 from models.base import Line
 from models.decision import Distribution
+from models.reopening import reopen
 from resolvers.ids import encode
-from tests.factories import a_conversation, a_team, an_agent
+from tests.factories import (
+    a_channel,
+    a_contact,
+    a_conversation,
+    a_team,
+    an_agent,
+    by_system,
+    working,
+)
 from tests.resolvers.client import (
     BusyCompany,
     Client,
@@ -220,17 +229,34 @@ async def tree(company: Company) -> dict[str, Conversation]:
     return {**found, "todos": await a_conversation(workspace)}
 
 
-SEEN = {"own", "below", "further below", "todos", "held"}
+SEEN = {"own", "below", "further below", "todos", "held", "closed"}
 
 
 @pytest.fixture
 async def member(tree: dict[str, Conversation], company: Company) -> Agent:
-    """An agent of the group "own", who also holds what came to the group "beside"."""
+    """An agent of the group "own", who also works what came to the group "beside".
+
+    It holds one of these, held another when it was closed, and the last one before somebody else.
+    """
     own = await Team.get(id=tree["own"].team_id)
     agent = await an_agent(company.workspace, teams=[own])
     beside = await Team.get(id=tree["beside"].team_id)
-    tree["held"] = await a_conversation(company.workspace, team=beside, holder=agent)
+    for name in ("held", "closed", "closed by another since"):
+        tree[name] = await a_conversation(company.workspace, team=beside, holder=agent)
+    await closed(tree["closed"])
+    since = tree["closed by another since"]
+    await closed(since)
+    await reopen(since.id, by=by_system(company.workspace))
+    async with working(since.id, by=by_system(company.workspace)) as held:
+        await held.assign(company.agent.id, by=by_system(company.workspace))
+    await closed(since)
     return agent
+
+
+async def closed(conversation: Conversation) -> None:
+    by = Actor.system(conversation.workspace_id)
+    async with working(conversation.id, by=by) as held:
+        await held.close(by=by)
 
 
 async def test_an_agent_lists_its_own_its_teams_those_below_and_todos(
@@ -265,8 +291,8 @@ async def test_an_agent_opens_what_it_lists(
         found[name] = {key for key, value in answer.data.items() if value is not None}
 
     everything = {"conversation", "node", "contact", "queue"}
-    # Who holds a conversation sees it, but not the queue it came from.
-    assert found.pop("held") == everything - {"queue"}
+    # Who holds a conversation, or held it last, sees it, but not the queue it came from.
+    assert found.pop("held") == found.pop("closed") == everything - {"queue"}
     assert found == {name: everything if name in SEEN else set() for name in found}
 
 
@@ -278,7 +304,7 @@ async def test_an_agent_lists_the_contacts_and_queues_behind_them(
     answer = await client.ask("{ contacts { nodes { id } } queues { nodes { id name } } }")
 
     contacts = {str(encode("Contact", tree[name].contact_id)) for name in SEEN}
-    teams = {tree[name].team_id for name in SEEN - {"held"}}
+    teams = {tree[name].team_id for name in SEEN - {"held", "closed"}}
     queues = {str(encode("Queue", id)) for id in teams if id}
     assert {node["id"] for node in answer["contacts"]["nodes"]} == contacts
     shown = {node["id"]: node["name"] for node in answer["queues"]["nodes"]}
@@ -310,7 +336,36 @@ async def test_what_an_agent_does_not_see_is_not_there_for_its_commands(
             answer = await client.do(mutation, given)
 
             assert answer.codes == ["NOT_FOUND"], (name, mutation)
-    assert len(unseen) == 3
+    assert len(unseen) == 4
+
+
+async def test_an_agent_finds_what_it_owns_and_what_it_held_last(
+    company: Company, calling: As
+) -> None:
+    team = await a_team(company.workspace)
+    owner = await an_agent(company.workspace, teams=[team])
+    channel = await a_channel(company.workspace, team=team)
+    contact = await a_contact(channel, sender="grace", owner_agent=owner)
+    # Given to its owner directly, it is in no team.
+    direct = await a_conversation(company.workspace, channel=channel, sender="grace")
+    silent = await a_contact(channel, sender="silent", owner_agent=owner)
+    await closed(direct)
+    client = calling(await session_of(owner))
+    given = {"contactId": encode("Contact", contact.id)}
+
+    mine = await client.ask("{ contacts(filter: {ownedBy: ME}) { totalCount nodes { id } } }")
+    tagged = await client.do(
+        "conversationTag", {"conversationId": encode("Conversation", direct.id), "tags": ["vip"]}
+    )
+    renamed = await client.do("contactUpdate", {**given, "name": "Grace"})
+    opened = await client.do(
+        "conversationOpen", {**given, "channelId": encode("Channel", channel.id)}
+    )
+
+    ids = {str(encode("Contact", owned.id)) for owned in (contact, silent)}
+    assert {node["id"] for node in mine["contacts"]["nodes"]} == ids
+    assert mine["contacts"]["totalCount"] == 2
+    assert [tagged.codes, renamed.codes, opened.codes] == [[], [], []]
 
 
 async def test_an_agent_works_what_it_holds_or_may_pick(company: Company, calling: As) -> None:

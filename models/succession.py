@@ -143,7 +143,7 @@ async def hold_targets(transaction: Transaction, ids: list[UUID]) -> None:
 
 
 # Of a conversation `c`: the team whose queue it belongs to when its own does not count.
-_QUEUE_WITHOUT_TEAM = """coalesce(
+QUEUE_WITHOUT_TEAM = """coalesce(
     (SELECT t.id FROM channels h JOIN teams t ON t.id = CASE c.line
          WHEN 'SALES' THEN h.sales_team_id ELSE h.support_team_id END
      WHERE h.id = c.channel_id AND t.is_active),
@@ -172,7 +172,7 @@ async def requeue(
         WITH placed AS MATERIALIZED (
             SELECT c.id, c.status, c.team_id, c.assignee_id, coalesce(
                 $3, (SELECT t.id FROM teams t WHERE t.id = c.team_id AND t.is_active),
-                {_QUEUE_WITHOUT_TEAM}) AS queue_id,
+                {QUEUE_WITHOUT_TEAM}) AS queue_id,
                 nullif(c.reserved_for_id, $4) AS reserved_for_id, relevo_now() AS now
             FROM conversations c WHERE c.id = ANY($1)
         )

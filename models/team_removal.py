@@ -16,10 +16,10 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
     """Let a team go for good; a replacement of its line takes over its channels, its contacts and
     its conversations.
 
-    Without one, what waits goes where its channel or the Todos say, what is held stays held, and
-    the groups below move up. A department that could hand over to nobody else, or to itself, uses
-    it too. Raises InUse, TargetNotAllowed, TargetInactive, TeamHasChannel,
-    TeamInactive, NotFound.
+    Without one, what waits or is with the bot goes where its channel or the Todos say, what is
+    held stays held, and the groups below move up. A department that could hand over to nobody
+    else, or to itself, uses it too. Raises InUse, TargetNotAllowed, TargetInactive,
+    TeamHasChannel, TeamInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
     async with tx() as transaction:
@@ -121,11 +121,13 @@ async def _move_on(
     )
     succession.record_requeued(event.Kind.CONVERSATION_QUEUED, moved, Rule.TEAM_DELETED, by=by)
     await transaction.execute(
-        """
-        UPDATE conversations SET team_id = $2, version = version + 1,
+        f"""
+        UPDATE conversations c SET version = version + 1,
+               team_id = CASE status WHEN 'BOT' THEN coalesce($2, {succession.QUEUE_WITHOUT_TEAM})
+                         ELSE $2 END,
                decision = CASE status WHEN 'BOT' THEN $3::text::jsonb ELSE decision END
         WHERE id = ANY($1) AND status <> 'QUEUED'
-        """,
+        """,  # noqa: S608 - a constant
         ids,
         replacement_id,
         encode(decision.with_bot()),

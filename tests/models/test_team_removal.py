@@ -142,6 +142,21 @@ async def test_without_a_replacement_they_go_where_their_channel_says(
     assert found == [other.id, todos, todos]
 
 
+async def test_what_the_bot_has_is_seen_where_its_channel_says(workspace: Workspace) -> None:
+    by = by_system(workspace)
+    other = await a_team(workspace)
+    found = []
+    for target in (Target(), Target(team_id=other.id)):
+        team = await a_team(workspace)
+        channel = await a_channel(workspace, team=team, bot=True)
+        with_bot = await a_conversation(workspace, channel=channel)
+        await channel.assign(Line.SALES, target, by=by)
+        await remove(team)
+        found.append((await Conversation.get(id=with_bot.id)).team_id)
+
+    assert found == [(await Team.todos(workspace.id, Line.SALES)).id, other.id]
+
+
 async def test_what_moves_into_an_automatic_queue_is_given_out(workspace: Workspace) -> None:
     agent = await an_agent(workspace)
     team = await a_team(workspace)

@@ -44,8 +44,8 @@ class Desk:
     def members(self, team: Team) -> list[tuple[int, Person]]:
         """In their order; a Todos without listed members has everybody who holds conversations."""
         if not team.places and team.is_todos:
-            holders = [person for person in self.people.values() if person.role in HOLDERS]
-            return list(enumerate(holders, start=1))
+            everybody = enumerate(self.people.values(), start=1)
+            return [(place, person) for place, person in everybody if person.role in HOLDERS]
         return sorted((place, self.people[id]) for id, place in team.places.items())
 
     def load(self, person: UUID) -> int:
@@ -68,12 +68,15 @@ class Desk:
         )
 
     def sees(self, by: Caller, talk: Talk) -> bool:
-        """An agent its own, those of its teams and of the groups below, and those of Todos."""
+        """An agent its own, also what closed while it held it, those of its teams and of the groups
+        below, and those of Todos.
+        """
         if by.sees_all:
             return True
         if not by.holds:
             return False
-        return talk.holder == by.person or self._sees_team(by, talk.team)
+        own = talk.holder if talk.is_open or not talk.closings else talk.closings[-1].holder
+        return own == by.person or self._sees_team(by, talk.team)
 
     def _sees_team(self, by: Caller, id: UUID | None) -> bool:
         while id is not None:

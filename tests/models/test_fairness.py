@@ -351,7 +351,7 @@ class Ledger:
         if event.kind is Kind.AGENT_AVAILABILITY_CHANGED and event.to_agent_id:
             said = event.data
             self.availability[event.to_agent_id] = said.get(
-                "availability", self.availability.get(event.to_agent_id, "OFFLINE")
+                "availability", self.availability.get(event.to_agent_id, "ONLINE")
             )
             self.accepting[event.to_agent_id] = said.get(
                 "accepts_new", self.accepting.get(event.to_agent_id, True)
@@ -398,7 +398,7 @@ def check(ledger: Ledger, event: Event, assignment: Assignment) -> None:
     assert set(members) == ledger.members[event.to_team_id]
     for id, candidate in members.items():
         assert candidate["load"] == ledger.load(id)
-        assert candidate["availability"] == ledger.availability[id]
+        assert candidate["availability"] == ledger.availability.get(id, "ONLINE")
         assert candidate["accepts_new"] == ledger.accepting.get(id, True)
         assert moment(candidate["last_assigned_at"]) == ledger.last_given.get(id)
     eligible = {id: candidate for id, candidate in members.items() if takes(candidate)}

@@ -127,8 +127,10 @@ async def test_every_operation_runs_with_what_is_called_valid(
 
 
 async def test_an_id_of_another_company_is_answered_like_one_of_nobody(
-    company: Company, other: Company, either: Client
+    company: Company, other: Company, either: Client, clock: Clock
 ) -> None:
+    # What is shown of a refused conversation counts seconds.
+    await clock.stop()
     run = running(either)
     tried = 0
 

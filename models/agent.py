@@ -235,7 +235,7 @@ class Agent(Record):
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
             # A lease that ran out has kept work away, even if nobody has looked since.
-            lapsed = await transaction.fetchval(f"SELECT {_SILENT} FROM agents a WHERE id = $1", id)  # noqa: S608
+            lapsed = await transaction.fetchval(f"SELECT {_SILENT} FROM agents a WHERE id = $1", id)  # noqa: S608 - a constant
             await transaction.execute(
                 """
                 INSERT INTO presence_leases (workspace_id, agent_id, device, expires_at)

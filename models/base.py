@@ -11,7 +11,7 @@ from tortoise.fields.db_defaults import SqlDefault
 from tortoise.models import Model
 
 from models.database import fetch, fetchrow
-from models.errors import BadUserInput
+from models.errors import BadUserInput, NotFound
 
 # The only clock: `relevo_now()` is clock_timestamp(); tests replace its body to travel in time.
 NOW = SqlDefault("relevo_now()")
@@ -58,18 +58,26 @@ class Record(Model):
         """
         columns = ", ".join(f'"{name}"' for name in cls._meta.fields_db_projection.values())
         row = await fetchrow(
-            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition} LIMIT 1'  # noqa: S608
+            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition} LIMIT 1'  # noqa: S608 - the table's own names
             f"{' FOR NO KEY UPDATE' if lock else ' FOR SHARE' if hold else ''}",
             *arguments,
         )
         return None if row is None else cls._init_from_db(**row)
 
     @classmethod
+    async def lock_own(cls, id: UUID, workspace_id: UUID, *, what: str, path: str) -> Self:
+        """A record of the workspace, locked until the commit; raises NotFound."""
+        found = await cls.fetch_one("id = $1 AND workspace_id = $2", id, workspace_id, lock=True)
+        if found is None:
+            raise NotFound(what, path=path)
+        return found
+
+    @classmethod
     async def lock_all(cls, condition: str, *arguments: object) -> list[Self]:
         """The records by an SQL condition, locked in the order of their ids until the commit."""
         columns = ", ".join(f'"{name}"' for name in cls._meta.fields_db_projection.values())
         rows = await fetch(
-            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition}'  # noqa: S608
+            f'SELECT {columns} FROM "{cls._meta.db_table}" WHERE {condition}'  # noqa: S608 - the table's own names
             " ORDER BY id FOR NO KEY UPDATE",
             *arguments,
         )

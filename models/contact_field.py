@@ -116,11 +116,7 @@ class ContactField(Record):
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "ContactField":
         """A field that nobody gives a value to until the commit; raises NotFound."""
-        own = cls.filter(workspace_id=by.workspace_id).select_for_update(no_key=True)
-        found = await own.get_or_none(id=id)
-        if found is None:
-            raise NotFound("contact field", path="input.fieldId")
-        return found
+        return await cls.lock_own(id, by.workspace_id, what="contact field", path="input.fieldId")
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["ContactField"]:

@@ -103,17 +103,14 @@ class Conversation(Record):
         )
 
     @classmethod
-    async def locked(
-        cls, id: UUID, *, by: Actor, expected_version: int | None = None, condition: str = VISIBLE
-    ) -> Self:
+    async def locked(cls, id: UUID, *, by: Actor, expected_version: int | None = None) -> Self:
         """The conversation, locked for the rest of the transaction.
 
-        It must be among those that the actor sees, or that another `condition` on what `Visibility`
-        says of it lets it find. Raises NotFound, or ConversationChanged when it is not what the
-        caller saw; whoever held it once, and sees it no more, is told so too.
+        Raises NotFound, or ConversationChanged when it is not what the caller saw; whoever held it
+        once, and sees it no more, is told so too.
         """
         seen = await Visibility.of(by)
-        found = await cls.fetch_one(f"id = $5 AND {condition}", *seen.arguments, id, lock=True)
+        found = await cls.fetch_one(f"id = $5 AND {VISIBLE}", *seen.arguments, id, lock=True)
         known = found
         if found is None and expected_version is not None and by.agent_id is not None:
             known = await cls.fetch_one(_HELD_ONCE, id, by.workspace_id, by.agent_id)

@@ -9,12 +9,6 @@ from models.conversation import Conversation, Status
 from models.database import Raced, Transaction, tx
 from models.decision import Rule
 from models.errors import ConversationAlreadyOpen, ConversationNotClosed
-from models.visibility import VISIBLE
-
-# Whoever held a conversation when it closed finds it to reopen, whatever its own teams see.
-_FOUND = f"""({VISIBLE} OR workspace_id = $1 AND status = 'CLOSED' AND $3::uuid = (
-    SELECT s.agent_id FROM closures s WHERE s.conversation_id = conversations.id
-    ORDER BY s.closed_at DESC LIMIT 1))"""  # noqa: S608 - a constant
 
 
 async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) -> None:
@@ -25,9 +19,7 @@ async def reopen(id: UUID, *, by: Actor, expected_version: int | None = None) ->
     async with tx() as transaction:
         contact_id = await Conversation.lock_contact(transaction, id, by=by)
         home = await Conversation.hold_team(id, workspace_id=by.workspace_id)
-        found = await Conversation.locked(
-            id, by=by, expected_version=expected_version, condition=_FOUND
-        )
+        found = await Conversation.locked(id, by=by, expected_version=expected_version)
         if found.contact_id != contact_id:
             raise Raced
         if found.status is not Status.CLOSED:

@@ -12,7 +12,7 @@ from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, Record, require_name
 from models.contact_search import Filter
 from models.database import tx
-from models.errors import LimitReached, NameTaken, NotFound
+from models.errors import LimitReached, NameTaken
 from models.workspace import Workspace
 
 SEGMENTS_MAX = 200
@@ -78,11 +78,7 @@ class Segment(Record):
 
     @classmethod
     async def locked(cls, id: UUID, *, by: Actor) -> "Segment":
-        own = cls.filter(workspace_id=by.workspace_id).select_for_update(no_key=True)
-        found = await own.get_or_none(id=id)
-        if found is None:
-            raise NotFound("segment", path="input.segmentId")
-        return found
+        return await cls.lock_own(id, by.workspace_id, what="segment", path="input.segmentId")
 
     @classmethod
     def visible_to(cls, actor: Actor) -> QuerySet["Segment"]:

@@ -70,7 +70,7 @@ class Uses:
         """Let a replacement, which is locked too, be the target and the owner instead."""
         for column, line in _TARGETS[self.noun].items():
             moved = await transaction.fetch(
-                f"UPDATE channels SET {column} = $2 WHERE {column} = $1 RETURNING id",  # noqa: S608
+                f"UPDATE channels SET {column} = $2 WHERE {column} = $1 RETURNING id",  # noqa: S608 - a column of ours
                 self.id,
                 to_id,
             )
@@ -122,7 +122,7 @@ def _contacts(noun: Noun) -> str:
 
 def _channels(noun: Noun) -> str:
     points = " OR ".join(f"{column} = $1" for column in _TARGETS[noun])
-    return f"SELECT id FROM channels WHERE {points} ORDER BY id FOR NO KEY UPDATE"  # noqa: S608
+    return f"SELECT id FROM channels WHERE {points} ORDER BY id FOR NO KEY UPDATE"  # noqa: S608 - columns of ours
 
 
 async def hold_targets(transaction: Transaction, ids: list[UUID]) -> None:

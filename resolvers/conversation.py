@@ -48,7 +48,7 @@ from resolvers.types import (
 )
 
 if TYPE_CHECKING:
-    from resolvers.events import ConversationEventConnection
+    from resolvers.history import ConversationEventConnection
 
 SAID = Nested(
     """
@@ -221,8 +221,8 @@ class Conversation(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Annotated["ConversationEventConnection", strawberry.lazy("resolvers.events")]:
-        from resolvers.events import history_of
+    ) -> Annotated["ConversationEventConnection", strawberry.lazy("resolvers.history")]:
+        from resolvers.history import history_of
 
         return await history_of(info, self.row["id"], Page(first, after, last, before))
 

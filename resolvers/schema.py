@@ -15,9 +15,10 @@ from resolvers.closing_reasons import ClosingReasonMutation
 from resolvers.contact_fields import ContactFieldMutation, ContactFieldQuery
 from resolvers.contacts import ContactMutation, ContactQuery
 from resolvers.conversations import ConversationMutation, ConversationQuery
-from resolvers.events import MEMBERS, EventQuery
+from resolvers.events import MEMBERS
 from resolvers.explanations import ExplanationQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
+from resolvers.history import EventQuery
 from resolvers.masking import MaskedSchema
 from resolvers.members import MemberMutation
 from resolvers.merging import MergeMutation

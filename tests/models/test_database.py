@@ -353,7 +353,7 @@ async def test_nothing_found_is_none(workspace: Workspace) -> None:
     ("url", "expected"),
     [
         ("postgresql://ann:p%40ss@db.example:5433/relevo", ("db.example", 5433, "ann", "p@ss")),
-        ("postgresql://ann@/relevo?host=%2Ftmp%2Fsockets", ("/tmp/sockets", 5432, "ann", None)),  # noqa: S108
+        ("postgresql://ann@/relevo?host=%2Ftmp%2Fsockets", ("/tmp/sockets", 5432, "ann", None)),  # noqa: S108 - parsed, never opened
         ("postgresql:///relevo", ("127.0.0.1", 5432, "postgres", None)),
     ],
 )

@@ -14,6 +14,7 @@ from models.message import Message
 from models.segment import Segment
 from models.tag import Tag
 from models.team import Team
+from models.ticket.record import Ticket
 from models.token import Token
 from models.workspace import Workspace
 
@@ -33,6 +34,7 @@ __all__ = [
     "Segment",
     "Tag",
     "Team",
+    "Ticket",
     "Token",
     "Workspace",
 ]

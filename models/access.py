@@ -28,6 +28,7 @@ class ActorKind(StrEnum):
     AGENT = "AGENT"
     INTEGRATION = "INTEGRATION"
     CONTACT = "CONTACT"
+    WORKFLOW = "WORKFLOW"
     SYSTEM = "SYSTEM"
 
 
@@ -52,11 +53,21 @@ class Right(StrEnum):
     TAG_CONTACTS = "tag every contact"
     SAVE_SEGMENTS = "save segments"
     READ_LOG = "read the log of the workspace"
+    SEE_TICKETS = "see every ticket"
+    WORK_TICKETS = "open tickets and work them"
+    READ_REPORTS = "read the reports of the workspace"
+    READ_OWN_REPORTS = "read reports of one's own work"
 
 
 _RIGHTS: dict[Role, frozenset[Right]] = {
     Role.AGENT: frozenset(
-        {Right.READ_SETTINGS, Right.HOLD_CONVERSATIONS, Right.SET_OWN_AVAILABILITY}
+        {
+            Right.READ_SETTINGS,
+            Right.HOLD_CONVERSATIONS,
+            Right.SET_OWN_AVAILABILITY,
+            Right.WORK_TICKETS,
+            Right.READ_OWN_REPORTS,
+        }
     ),
     Role.OPERATOR: frozenset(
         {
@@ -74,6 +85,9 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
             Right.SAVE_SEGMENTS,
             Right.SET_OWNERS,
             Right.READ_LOG,
+            Right.SEE_TICKETS,
+            Right.WORK_TICKETS,
+            Right.READ_REPORTS,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -83,6 +97,8 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
             Right.READ_SETTINGS,
             Right.READ_CONTACTS,
             Right.READ_LOG,
+            Right.SEE_TICKETS,
+            Right.READ_REPORTS,
         }
     ),
     Role.MARKETING: frozenset(
@@ -92,6 +108,7 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
             Right.TAG_CONTACTS,
             Right.SAVE_SEGMENTS,
             Right.READ_LOG,
+            Right.READ_REPORTS,
         }
     ),
     Role.ADMIN: frozenset(Right),
@@ -111,7 +128,9 @@ _SCOPES: dict[str, frozenset[Right]] = {
     "presence:write": frozenset({Right.SET_OTHERS_AVAILABILITY}),
     "settings:read": frozenset({Right.READ_SETTINGS}),
     "settings:write": frozenset({Right.READ_SETTINGS, Right.CONFIGURE}),
-    "reports:read": frozenset({Right.READ_LOG}),
+    "reports:read": frozenset({Right.READ_LOG, Right.READ_REPORTS}),
+    "tickets:read": frozenset({Right.SEE_TICKETS}),
+    "tickets:write": frozenset({Right.SEE_TICKETS, Right.WORK_TICKETS}),
 }
 SCOPES = tuple(_SCOPES)
 
@@ -126,7 +145,7 @@ IS_HOLDER = f"a.role IN ({', '.join(repr(role) for role in HOLDERS)})"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever acts in one workspace; `id` is an agent's, a token's, a contact's, or none."""
+    """Whoever acts in one workspace; `id` is an agent's, a token's, a contact's, a workflow's, or none."""
 
     kind: ActorKind
     workspace_id: UUID
@@ -140,6 +159,10 @@ class Actor:
         return cls(ActorKind.SYSTEM, workspace_id)
 
     @classmethod
+    def workflow(cls, workspace_id: UUID, workflow_id: UUID) -> "Actor":
+        return cls(ActorKind.WORKFLOW, workspace_id, workflow_id)
+
+    @classmethod
     def contact(cls, workspace_id: UUID, contact_id: UUID) -> "Actor":
         return cls(ActorKind.CONTACT, workspace_id, contact_id)
 
@@ -149,7 +172,7 @@ class Actor:
         return self.id if self.kind is ActorKind.AGENT else None
 
     def may(self, right: Right) -> bool:
-        if self.kind is ActorKind.SYSTEM:
+        if self.kind in (ActorKind.SYSTEM, ActorKind.WORKFLOW):
             return True
         if self.kind is ActorKind.INTEGRATION:
             return any(right in _SCOPES.get(scope, ()) for scope in self.scopes)

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     AGENT = "AGENT"
     INTEGRATION = "INTEGRATION"
     INACTIVE = "INACTIVE"
+    WORKFLOW = "WORKFLOW"
 
 
 class ClosingReason(Record):

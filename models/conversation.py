@@ -52,6 +52,13 @@ class Status(StrEnum):
     CLOSED = "CLOSED"
 
 
+class TicketLink(StrEnum):
+    """How a conversation's ticket came to be its own."""
+
+    PROPOSED = "PROPOSED"
+    CONFIRMED = "CONFIRMED"
+
+
 class Conversation(Record):
     """One exchange with a contact on a channel."""
 
@@ -75,6 +82,12 @@ class Conversation(Record):
     skipped_until: datetime | None = fields.DatetimeField(null=True)
     # Empty for a snoozed one: until the customer writes.
     snoozed_until: datetime | None = fields.DatetimeField(null=True)
+    # At most one at a time; a proposed link is the customer's word, and does not count.
+    ticket = reference("models.Ticket", null=True)
+    ticket_id: UUID | None
+    ticket_link = fields.CharEnumField(TicketLink, max_length=16, null=True)
+    # How a workflow has it given out while it waits, instead of its team's own way.
+    distribution: dict[str, Any] | None = fields.JSONField(null=True)
     # Survives transfer, unassignment and time-outs: nobody loses its place by being moved.
     queued_at: datetime | None = fields.DatetimeField(null=True)
     decision: dict[str, Any] | None = fields.JSONField(null=True)

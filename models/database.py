@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -72,8 +73,7 @@ class Transaction:
         one flush and no round trip. Raises OutcomeUnknown when nobody answers.
         """
         if self.events:
-            pending = encode(self.events)
-            await self._connection.execute("SELECT set_config('relevo.pending', $1, true)", pending)
+            await self._begin_runs()
         last = "SELECT flush_events(); COMMIT" if self.events else "COMMIT"
         try:
             status = await self._connection.execute(last)
@@ -82,6 +82,15 @@ class Transaction:
         if status == "ROLLBACK":
             # Somebody went on after a failed statement; PostgreSQL does not call it an error.
             raise asyncpg.InFailedSQLTransactionError("Nothing of this was committed.")
+
+    async def _begin_runs(self) -> None:
+        """Hand the events over for numbering; what they start in workflows starts with them."""
+        pending = encode(self.events)
+        if await self._connection.fetchval("SELECT begin_runs($1::text::jsonb)", pending):
+            conversations = {it["conversation_id"] for it in self.events if "conversation_id" in it}
+            contacts = {it["contact_id"] for it in self.events if "contact_id" in it}
+            if _go_on is not None:
+                self.followers["workflow.runs"] = partial(_go_on, conversations, contacts)
 
     async def after_commit(self) -> None:
         hooks = [partial(hook, self) for hook in _on_commit] if self.events else []
@@ -113,6 +122,17 @@ def on_commit(hook: Callable[[Transaction], Awaitable[object]]) -> Callable[[], 
     """
     _on_commit.append(hook)
     return partial(_on_commit.remove, hook)
+
+
+_go_on: Callable[[set[UUID], set[UUID]], Awaitable[None]] | None = None
+
+
+def when_runs_are_due(go_on: Callable[[set[UUID], set[UUID]], Awaitable[None]]) -> None:
+    """Let the module of workflow runs, which is above this one, go on with those of these
+    conversations, and of these contacts, after a commit.
+    """
+    global _go_on  # noqa: PLW0603 - one per process, set when that module is imported
+    _go_on = go_on
 
 
 def credentials(database_url: str) -> dict[str, Any]:

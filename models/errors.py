@@ -25,7 +25,11 @@
         │   AlreadyAssigned  TransferNotAllowed  ChannelNotHeld
         ├── ContactUnknownToChannel  ContactNotMerged  ContactMerged  FieldValueInvalid
         │   IdentityTaken
-        └── ClosingReasonRequired  ClosingReasonInactive  NameTaken
+        ├── ClosingReasonRequired  ClosingReasonInactive  SummaryRequired  NameTaken
+        ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
+        │   AlreadyLinked  RequesterRequired  TicketChanged
+        └── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
+            VariableUnknown
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
 lower camel case to ids, numbers and enum values.
@@ -38,7 +42,7 @@ from uuid import UUID
 
 _word_boundary = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 USES_LISTED_MAX = 20
-Fact = str | int | UUID | list[UUID] | None
+Fact = str | int | UUID | list[UUID] | list[str] | None
 
 
 class DomainError(Exception):
@@ -487,6 +491,106 @@ class ClosingReasonInactive(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("This closing reason is no longer in use.", path="input.closingReasonId")
+
+
+class SummaryRequired(RuleViolation):
+    """Whoever closes here writes a summary."""
+
+    def __init__(self) -> None:
+        super().__init__("This workspace closes with a summary.", path="input.summary")
+
+
+class TicketRequired(RuleViolation):
+    """What is or was once of the support desk closes with a ticket."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This conversation closes with a ticket: link or create one.", path="input.ticket"
+        )
+
+
+class TicketLinkPending(RuleViolation):
+    """The customer proposed a ticket: confirm or reject it first."""
+
+    def __init__(self, *, ticket_id: UUID) -> None:
+        super().__init__(
+            "The customer proposed a ticket: confirm or reject it first.", ticketId=ticket_id
+        )
+
+
+class TicketLinkNotProposed(RuleViolation):
+    """Only a proposed link can be confirmed or rejected."""
+
+    def __init__(self) -> None:
+        super().__init__("No ticket is proposed for this conversation.")
+
+
+class TicketNotLinked(RuleViolation):
+    """The conversation has no ticket."""
+
+    def __init__(self) -> None:
+        super().__init__("No ticket is linked to this conversation.")
+
+
+class AlreadyLinked(RuleViolation):
+    """The conversation has that ticket already, or one that a proposal does not replace."""
+
+    def __init__(self, *, ticket_id: UUID) -> None:
+        super().__init__("A ticket is linked to this conversation already.", ticketId=ticket_id)
+
+
+class RequesterRequired(RuleViolation):
+    """A ticket is somebody's request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Say whose request the ticket is: a contact, or a conversation of one.",
+            path="input.requesterId",
+        )
+
+
+class TicketChanged(RuleViolation):
+    """It is no longer the version that you saw."""
+
+    def __init__(self, *, version: int) -> None:
+        super().__init__("The ticket changed since you saw it.", currentVersion=version)
+
+
+class WorkflowInvalid(RuleViolation):
+    """A workflow with defects is not published."""
+
+    def __init__(self, *, defects: list[str]) -> None:
+        super().__init__(f"The workflow has defects: {'; '.join(defects)}.", defect=defects)
+
+
+class WorkflowNotActive(RuleViolation):
+    """Only an active workflow runs."""
+
+    def __init__(self) -> None:
+        super().__init__("The workflow is not active: publish it first.", path="input.workflowId")
+
+
+class WorkflowNotManual(RuleViolation):
+    """Only workflows with the trigger MANUAL are run by hand."""
+
+    def __init__(self, *, trigger: str) -> None:
+        super().__init__(
+            "The workflow is not one to run by hand.", path="input.workflowId", trigger=trigger
+        )
+
+
+class WorkflowArchived(RuleViolation):
+    """An archived workflow does not change any more."""
+
+    def __init__(self) -> None:
+        super().__init__("The workflow is archived: copy it instead.", path="input.workflowId")
+
+
+class VariableUnknown(RuleViolation):
+    """Texts have the variables that are listed, and no others."""
+
+    def __init__(self, *, names: list[str], path: str = "input.text") -> None:
+        super().__init__(f"There is no variable {', '.join(names)}.", path=path, variable=names)
 
 
 class NameTaken(RuleViolation):

@@ -29,6 +29,15 @@ class Kind(StrEnum):
     CONVERSATION_LINE_SET = "CONVERSATION_LINE_SET"
     CONVERSATION_TAGGED = "CONVERSATION_TAGGED"
     CONVERSATION_UNTAGGED = "CONVERSATION_UNTAGGED"
+    TICKET_LINKED = "TICKET_LINKED"
+    TICKET_UNLINKED = "TICKET_UNLINKED"
+    TICKET_LINK_PROPOSED = "TICKET_LINK_PROPOSED"
+    TICKET_LINK_CONFIRMED = "TICKET_LINK_CONFIRMED"
+    TICKET_LINK_REJECTED = "TICKET_LINK_REJECTED"
+    WORKFLOW_RUN_ENDED = "WORKFLOW_RUN_ENDED"
+    WORKFLOW_RUN_FAILED = "WORKFLOW_RUN_FAILED"
+    WEBHOOK_REQUESTED = "WEBHOOK_REQUESTED"
+    IDLE_REMINDED = "IDLE_REMINDED"
     BOT_PAUSED = "BOT_PAUSED"
     BOT_RESUMED = "BOT_RESUMED"
     MESSAGE_RECEIVED = "MESSAGE_RECEIVED"
@@ -67,6 +76,16 @@ class Kind(StrEnum):
     SEGMENT_CREATED = "SEGMENT_CREATED"
     SEGMENT_UPDATED = "SEGMENT_UPDATED"
     SEGMENT_DELETED = "SEGMENT_DELETED"
+    TICKET_CREATED = "TICKET_CREATED"
+    TICKET_UPDATED = "TICKET_UPDATED"
+    TICKET_ACTION_ADDED = "TICKET_ACTION_ADDED"
+    SNIPPET_CREATED = "SNIPPET_CREATED"
+    SNIPPET_UPDATED = "SNIPPET_UPDATED"
+    SNIPPET_DELETED = "SNIPPET_DELETED"
+    WORKFLOW_CREATED = "WORKFLOW_CREATED"
+    WORKFLOW_UPDATED = "WORKFLOW_UPDATED"
+    WORKFLOW_PUBLISHED = "WORKFLOW_PUBLISHED"
+    WORKFLOW_ARCHIVED = "WORKFLOW_ARCHIVED"
     CLOSING_REASON_CREATED = "CLOSING_REASON_CREATED"
     CLOSING_REASON_UPDATED = "CLOSING_REASON_UPDATED"
     CLOSING_REASON_DELETED = "CLOSING_REASON_DELETED"
@@ -112,6 +131,7 @@ def record(
     to_agent_id: UUID | None = None,
     from_team_id: UUID | None = None,
     to_team_id: UUID | None = None,
+    ticket_id: UUID | None = None,
     **data: Any,
 ) -> None:
     """Buffer a fact of the running transaction; it gets its number directly before the commit.
@@ -136,6 +156,7 @@ def record(
         "to_agent_id": to_agent_id,
         "from_team_id": from_team_id,
         "to_team_id": to_team_id,
+        "ticket_id": ticket_id,
         "data": data or None,
     }
     transaction.events.append({name: value for name, value in fact.items() if value is not None})

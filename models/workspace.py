@@ -26,6 +26,7 @@ class Workspace(Model):
     idle_period_days = fields.IntEnumField(IdlePeriod, default=IdlePeriod.NEVER)
     business_hours: dict[str, Any] | None = fields.JSONField(null=True)
     closing_reason_required = fields.BooleanField(default=False)
+    summary_required = fields.BooleanField(default=False)
     transfers_to_unavailable = fields.BooleanField(default=False)
     owned_skips_bot = fields.BooleanField(default=False)
     owner_wait_minutes = fields.IntField(null=True)

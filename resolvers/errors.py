@@ -36,6 +36,8 @@ _NAMED = {
     "memberId": "Agent",
     "membershipId": "Team",
     "teamId": "Team",
+    "ticketId": "Ticket",
+    "workflowId": "Workflow",
 }
 
 

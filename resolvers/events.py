@@ -35,6 +35,7 @@ described(
     AGENT="A person.",
     INTEGRATION="A script.",
     CONTACT="A customer.",
+    WORKFLOW="A step of a workflow.",
     SYSTEM="Relevo itself: distribution and timers.",
 )
 described(

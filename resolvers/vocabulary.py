@@ -99,6 +99,7 @@ described(
     AGENT="A person.",
     INTEGRATION="A script.",
     INACTIVE="Nothing happened for the idle period.",
+    WORKFLOW="A step of a workflow.",
 )
 described(
     Ending,
@@ -117,6 +118,7 @@ described(
     STICKY="Who held the contact's last conversation.",
     BOT="The bot answers first.",
     HANDED_OFF="The bot named a team.",
+    WORKFLOW="A workflow assigned it.",
     CHANNEL_TARGET="The channel's target.",
     TODOS="Nobody was assigned.",
     PICKED="An agent took it.",
@@ -131,6 +133,7 @@ described(
     ANSWER_TIMEOUT="Its agent did not answer in time.",
     AGENT_DEACTIVATED="Its agent's account was deactivated.",
     TEAM_DELETED="Its team was deleted.",
+    WORKFLOW_TIMEOUT="Nobody got it within the limit that a workflow set.",
 )
 described(
     Outcome,

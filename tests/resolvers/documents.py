@@ -61,10 +61,7 @@ NAMED = {
 
 
 # What takes several values.
-LISTS = ("agentIds", "conversationIds", "ids", "scopes")
-LISTS = ("agentIds", "ids", "scopes", "tags")
-LISTS = ("agentIds", "ids", "scopes", "transfersTo")
-LISTS = ("agentIds", "ids", "scopes", "tagIds")
+LISTS = ("agentIds", "conversationIds", "ids", "scopes", "tagIds", "tags", "transfersTo")
 
 
 @dataclass(frozen=True)

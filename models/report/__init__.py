@@ -1,0 +1,1 @@
+"""Reports: figures that never change, and the questions that they answer."""

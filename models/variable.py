@@ -1,0 +1,82 @@
+"""Variables in texts that are written once and sent often: snippets, and messages of workflows.
+
+A text says `{{contact.name}}`, or `{{contact.name|there}}` for what to say where there is none. A
+field of the contact is named by its name: `{{contact.field.Plan}}`.
+"""
+
+import re
+from collections.abc import Mapping
+from uuid import UUID
+
+import orjson
+
+from models.database import fetchrow
+from models.errors import NotFound, VariableUnknown
+
+NAMES = (
+    "agent.name",
+    "channel.name",
+    "contact.email",
+    "contact.name",
+    "contact.phone",
+    "team.name",
+    "ticket.number",
+    "ticket.subject",
+    "workspace.name",
+)
+FIELD_PREFIX = "contact.field."
+_variable = re.compile(r"\{\{\s*([^{}|]+?)\s*(?:\|([^{}]*))?\}\}")
+
+
+def require_known(text: str, *, path: str = "input.text") -> None:
+    """Raise VariableUnknown unless every variable of the text is one."""
+    if unknown := unknown_in(text):
+        raise VariableUnknown(names=unknown, path=path)
+
+
+def unknown_in(text: str) -> list[str]:
+    """What the text has in braces and is no variable; fields are looked up when it is sent."""
+    named = {match[1] for match in _variable.finditer(text)}
+    return sorted(name for name in named if name not in NAMES and not name.startswith(FIELD_PREFIX))
+
+
+async def fill(
+    text: str, *, workspace_id: UUID, conversation_id: UUID, agent_id: UUID | None = None
+) -> str:
+    """The text with what its variables stand for; nothing where nothing is known.
+
+    The agent is who holds the conversation, unless another is named. Raises NotFound.
+    """
+    if not _variable.search(text):
+        return text
+    row = await fetchrow(_VALUES, conversation_id, workspace_id, agent_id)
+    if row is None:
+        raise NotFound("conversation", path="conversationId")
+    return _filled(text, orjson.loads(row["values"]))
+
+
+def _filled(text: str, values: Mapping[str, str | None]) -> str:
+    def said(match: re.Match[str]) -> str:
+        return values.get(match[1]) or match[2] or ""
+
+    return _variable.sub(said, text)
+
+
+_VALUES = f"""
+    SELECT jsonb_build_object(
+        'agent.name', a.name, 'channel.name', h.name, 'contact.email', o.email,
+        'contact.name', o.name, 'contact.phone', o.phone, 'team.name', t.name,
+        'ticket.number', k.number::text, 'ticket.subject', k.subject, 'workspace.name', w.name
+    ) || coalesce((
+        SELECT jsonb_object_agg('{FIELD_PREFIX}' || f.name, o.field_values ->> f.id::text)
+        FROM contact_fields f WHERE f.workspace_id = w.id AND o.field_values ? f.id::text
+    ), '{{}}') AS values
+    FROM conversations c
+    JOIN workspaces w ON w.id = c.workspace_id
+    JOIN contacts o ON o.id = c.contact_id
+    JOIN channels h ON h.id = c.channel_id
+    LEFT JOIN teams t ON t.id = c.team_id
+    LEFT JOIN agents a ON a.id = coalesce($3, c.assignee_id)
+    LEFT JOIN tickets k ON k.id = c.ticket_id AND c.ticket_link = 'CONFIRMED'
+    WHERE c.id = $1 AND c.workspace_id = $2
+"""  # noqa: S608 - a constant

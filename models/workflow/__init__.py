@@ -1,0 +1,1 @@
+"""Workflows: what they say, their publishing, and the runs through their steps."""

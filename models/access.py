@@ -145,7 +145,7 @@ IS_HOLDER = f"a.role IN ({', '.join(repr(role) for role in HOLDERS)})"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever acts in a workspace; `id` is an agent's, token's, contact's or workflow's, or none."""
+    """Who acts in a workspace; `id` is an agent's, token's, contact's or workflow's, or none."""
 
     kind: ActorKind
     workspace_id: UUID

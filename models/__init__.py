@@ -14,6 +14,7 @@ from models.message import Message
 from models.segment import Segment
 from models.tag import Tag
 from models.team import Team
+from models.ticket.action import TicketAction
 from models.ticket.record import Ticket
 from models.token import Token
 from models.workspace import Workspace
@@ -35,6 +36,7 @@ __all__ = [
     "Tag",
     "Team",
     "Ticket",
+    "TicketAction",
     "Token",
     "Workspace",
 ]

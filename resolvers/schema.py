@@ -11,6 +11,7 @@ from resolvers.agents import AgentMutation
 from resolvers.bot import BotMutation
 from resolvers.bulk import BulkMutation
 from resolvers.channels import ChannelMutation
+from resolvers.closing import ClosingMutation, ClosingQuery
 from resolvers.closing_reasons import ClosingReasonMutation
 from resolvers.contact_fields import ContactFieldMutation, ContactFieldQuery
 from resolvers.contacts import ContactMutation, ContactQuery
@@ -47,6 +48,7 @@ class Query(
     SettingsQuery,
     SessionQuery,
     EventQuery,
+    ClosingQuery,
     ExplanationQuery,
 ):
     pass
@@ -63,6 +65,7 @@ class Mutation(
     MemberMutation,
     AgentMutation,
     ChannelMutation,
+    ClosingMutation,
     ClosingReasonMutation,
     BotMutation,
     SnoozeMutation,

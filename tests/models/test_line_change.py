@@ -9,6 +9,7 @@ from models import Agent, Assignment, Channel, Conversation, Team, Workspace, sn
 from models.access import Actor, Role
 from models.base import Line
 from models.channel import ChannelKind, Target
+from models.closing import close
 from models.conversation import Status
 from models.database import fetchrow
 from models.decision import Availability, Distribution
@@ -143,20 +144,25 @@ async def test_whoever_holds_it_keeps_it(
     }
 
 
-async def test_an_assignment_remembers_what_line_it_was_of(
+async def test_an_assignment_remembers_that_it_was_once_of_the_support_desk(
     workspace: Workspace, channel: Channel, ann: Agent
 ) -> None:
+    by = by_system(workspace)
     held = await a_conversation(workspace, channel=channel, holder=ann)
-    await set_line(held.id, Line.SUPPORT, by=as_agent(ann))
-    async with working(held.id, by=as_agent(ann)) as conversation:
-        await conversation.unassign(by=as_agent(ann))
-    async with working(held.id, by=by_system(workspace)) as conversation:
-        await conversation.assign(ann.id, by=by_system(workspace))
 
+    async def given_again() -> None:
+        async with working(held.id, by=by) as conversation:
+            await conversation.unassign(by=by)
+        async with working(held.id, by=by) as conversation:
+            await conversation.assign(ann.id, by=by)
+
+    await given_again()
+    await set_line(held.id, Line.SUPPORT, by=as_agent(ann))
     await set_line(held.id, Line.SALES, by=as_agent(ann))
+    await given_again()
 
     lines = await Assignment.filter(conversation_id=held.id).order_by("started_at")
-    assert [assignment.line for assignment in lines] == [Line.SALES, Line.SUPPORT]
+    assert [assignment.line for assignment in lines] == [Line.SALES, Line.SUPPORT, Line.SALES]
 
 
 async def test_the_bot_keeps_it(workspace: Workspace, channel: Channel, department: Team) -> None:
@@ -224,7 +230,7 @@ async def test_it_is_refused(
     if what == "closed":
         by = as_agent(await an_agent(workspace, role=Role.OPERATOR))
         async with working(conversation.id, by=by) as held:
-            await held.close(by=by)
+            await close(held, by=by)
     id = uuid4() if what == "nobody's" else conversation.id
 
     with pytest.raises(DomainError) as refused:

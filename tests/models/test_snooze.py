@@ -14,6 +14,7 @@ from models import Agent, Assignment, Channel, Conversation, Team, Workspace, bo
 from models.access import Actor, Role
 from models.assignment import Ending
 from models.base import IdlePeriod, Line
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch, fetchval, retrying, tx
 from models.decision import Distribution, Rule
@@ -197,7 +198,7 @@ async def test_whoever_works_on_a_due_one_is_not_disturbed(office: Office, clock
 
     async with working(office.snoozed.id, by=by) as conversation:
         meanwhile = await _outside(snooze.wake_due(10))
-        await conversation.close(by=by)
+        await close(conversation, by=by)
     afterwards = await snooze.wake_due(10)
 
     assert (meanwhile, afterwards) == (0, 0)
@@ -308,6 +309,10 @@ async def _set_line(office: Office, conversation: Conversation) -> None:
     await set_line(conversation.id, Line.SUPPORT, by=as_agent(office.boss))
 
 
+async def _close(office: Office, conversation: Conversation) -> None:
+    await close(conversation, by=as_agent(office.boss))
+
+
 async def _begin(office: Office, conversation: Conversation) -> None:
     await snooze.begin(conversation, by=as_agent(office.boss))
 
@@ -336,7 +341,7 @@ VERBS: dict[str, tuple[Verb, Outcome | str]] = {
     "transfer to a team": (_to_team, (Status.QUEUED, None, 0, 0, Ending.TRANSFERRED)),
     "send": (_of("send", text="Hello."), KEPT),
     "note": (_of("note", text="Hm."), KEPT),
-    "close": (_of("close"), (Status.CLOSED, None, 0, 0, Ending.CLOSED)),
+    "close": (_close, (Status.CLOSED, None, 0, 0, Ending.CLOSED)),
     "reopen": (_reopen, "CONVERSATION_NOT_CLOSED"),
     "set the owner": (_own, KEPT),
     "set the line": (_set_line, KEPT),

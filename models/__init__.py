@@ -16,6 +16,7 @@ from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow.record import Workflow, WorkflowRevision
 from models.workspace import Workspace
 
 __all__ = [
@@ -36,5 +37,7 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "Workflow",
+    "WorkflowRevision",
     "Workspace",
 ]

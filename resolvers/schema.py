@@ -29,6 +29,7 @@ from resolvers.presence import PresenceMutation
 from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.snippets import SnippetMutation, SnippetQuery
 from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
@@ -48,6 +49,7 @@ class Query(
     SessionQuery,
     EventQuery,
     ExplanationQuery,
+    SnippetQuery,
 ):
     pass
 
@@ -74,6 +76,7 @@ class Mutation(
     ContactMutation,
     ContactFieldMutation,
     SegmentMutation,
+    SnippetMutation,
 ):
     pass
 

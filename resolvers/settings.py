@@ -33,6 +33,7 @@ from resolvers.pagination import (
     paginate,
 )
 from resolvers.segment import segment_of
+from resolvers.snippet import snippet_of
 from resolvers.types import (
     Agent,
     AgentConnection,
@@ -286,6 +287,7 @@ _FINDERS: dict[str, Find] = {
     "Message": _part(Message, "messages"),
     "Queue": queue_of,
     "Segment": segment_of,
+    "Snippet": snippet_of,
     "Tag": tag_of,
     "Team": _team,
     "Workspace": _workspace,

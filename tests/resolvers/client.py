@@ -18,6 +18,7 @@ from models import (
     Conversation,
     Message,
     Segment,
+    Snippet,
     Tag,
     Team,
     Workspace,
@@ -36,6 +37,7 @@ from tests.factories import (
     a_contact_field,
     a_conversation,
     a_segment,
+    a_snippet,
     a_team,
     a_workspace,
     an_agent,
@@ -53,6 +55,7 @@ ID_TYPES = (
     "Conversation",
     "Queue",
     "Segment",
+    "Snippet",
     "Tag",
     "Team",
 )
@@ -157,6 +160,8 @@ class Company:
     spare_field: ContactField
     segment: Segment
     spare_segment: Segment
+    snippet: Snippet
+    spare_snippet: Snippet
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -170,6 +175,7 @@ class Company:
             "Message": self.message.id,
             "Queue": self.team.id,
             "Segment": self.segment.id,
+            "Snippet": self.snippet.id,
             "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
@@ -232,6 +238,8 @@ async def a_company() -> Company:
         spare_field=await a_contact_field(workspace, name="Spare"),
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
+        snippet=await a_snippet(workspace, name="Welcome"),
+        spare_snippet=await a_snippet(workspace, name="Spare"),
     )
 
 

@@ -33,7 +33,10 @@ from tests.resolvers.documents import OPERATIONS, put, valid
 
 PEOPLE = tuple(role.value for role in Role if role is not Role.INTEGRATION)
 ROLES = (*PEOPLE, *SCOPES)
-(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
+READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS = SCOPES[
+    :11
+]
+TICKETS, WORK_TICKETS = SCOPES[11:]
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
@@ -62,6 +65,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "queues": ("AGENT", *SEEING),
     "tags": (*PEOPLE, READ, WRITE, ASSIGN, CONTACTS, EDIT, OWN, SETTINGS, CONFIGURE),
     "segments": ("AGENT", *READING_CONTACTS),
+    "snippets": (*PEOPLE, SETTINGS, CONFIGURE),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "routingPreview": SEEING,
@@ -122,6 +126,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "segmentUpdate": SAVING_SEGMENTS,
     "signIn": (),
     "signOut": EVERYBODY,
+    "snippetCreate": CONFIGURING,
+    "snippetDelete": CONFIGURING,
+    "snippetUpdate": CONFIGURING,
     # No script creates a sales group.
     "teamCreate": ("ADMIN",),
     "teamDelete": CONFIGURING,

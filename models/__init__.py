@@ -17,6 +17,7 @@ from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow.record import Workflow, WorkflowRevision
 from models.workspace import Workspace
 
 __all__ = [
@@ -38,5 +39,7 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "Workflow",
+    "WorkflowRevision",
     "Workspace",
 ]

@@ -35,6 +35,7 @@ from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
+from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
 
 
@@ -50,6 +51,7 @@ class Query(
     EventQuery,
     ExplanationQuery,
     SnippetQuery,
+    WorkflowQuery,
 ):
     pass
 
@@ -77,6 +79,7 @@ class Mutation(
     ContactFieldMutation,
     SegmentMutation,
     SnippetMutation,
+    WorkflowMutation,
 ):
     pass
 

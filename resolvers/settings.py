@@ -53,6 +53,7 @@ from resolvers.types import (
     queue_of,
     team_of,
 )
+from resolvers.workflow import workflow_of
 
 NODES_MAX = 100
 Find = Callable[[Info, UUID], Awaitable[Node | None]]
@@ -290,6 +291,7 @@ _FINDERS: dict[str, Find] = {
     "Snippet": snippet_of,
     "Tag": tag_of,
     "Team": _team,
+    "Workflow": workflow_of,
     "Workspace": _workspace,
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 
 from models import (
@@ -15,6 +16,7 @@ from models import (
     Segment,
     Snippet,
     Team,
+    Workflow,
     Workspace,
 )
 from models.access import Actor, ActorKind, Role
@@ -28,6 +30,7 @@ from models.decision import Availability, Distribution
 from models.identity import Identity, Sender
 from models.inbound import Received, receive
 from models.owner import set_owner
+from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
 _numbers = count(1)
 
@@ -192,6 +195,28 @@ async def a_snippet(
     return await Snippet.add(
         by=by_system(workspace), name=name or f"Snippet {next(_numbers)}", text=text
     )
+
+
+async def a_workflow(
+    workspace: Workspace,
+    *steps: Step,
+    name: str | None = None,
+    trigger: Trigger = Trigger.MANUAL,
+    published: bool = False,
+    **settings: Any,
+) -> Workflow:
+    """A draft that tells integrators and no more, unless told otherwise."""
+    by = by_system(workspace)
+    steps = steps or (WebhookStep(key="tell"),)
+    workflow = await Workflow.add(
+        by=by,
+        name=name or f"Workflow {next(_numbers)}",
+        definition=Definition(trigger=trigger, steps=steps, **settings),
+    )
+    if published:
+        await Workflow.publish(workflow.id, by=by)
+        await workflow.refresh_from_db()
+    return workflow
 
 
 async def a_tag(

@@ -21,6 +21,7 @@ from models import (
     Snippet,
     Tag,
     Team,
+    Workflow,
     Workspace,
     snooze,
 )
@@ -39,6 +40,7 @@ from tests.factories import (
     a_segment,
     a_snippet,
     a_team,
+    a_workflow,
     a_workspace,
     an_agent,
     as_agent,
@@ -58,6 +60,7 @@ ID_TYPES = (
     "Snippet",
     "Tag",
     "Team",
+    "Workflow",
 )
 
 
@@ -162,6 +165,8 @@ class Company:
     spare_segment: Segment
     snippet: Snippet
     spare_snippet: Snippet
+    workflow: Workflow
+    spare_workflow: Workflow
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -179,6 +184,7 @@ class Company:
             "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
+            "Workflow": self.workflow.id,
             "Workspace": self.workspace.id,
         }
         return str(encode(type_name, records[type_name]))
@@ -240,6 +246,8 @@ async def a_company() -> Company:
         spare_segment=await a_segment(workspace, name="Spare"),
         snippet=await a_snippet(workspace, name="Welcome"),
         spare_snippet=await a_snippet(workspace, name="Spare"),
+        workflow=await a_workflow(workspace, name="Manual"),
+        spare_workflow=await a_workflow(workspace, name="Spare"),
     )
 
 

@@ -71,6 +71,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
+    "workflowTemplates": EVERYBODY,
+    "workflows": (*PEOPLE, SETTINGS, CONFIGURE),
     "workspace": EVERYBODY,
     # Commands.
     "agentCreate": CONFIGURING,
@@ -138,6 +140,11 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teamUpdate": CONFIGURING,
     "tokenCreate": CONFIGURING,
     "tokenRevoke": CONFIGURING,
+    "workflowArchive": CONFIGURING,
+    "workflowCreate": CONFIGURING,
+    "workflowCreateFromTemplate": CONFIGURING,
+    "workflowPublish": CONFIGURING,
+    "workflowUpdate": CONFIGURING,
     "workspaceUpdate": CONFIGURING,
 }
 # What is done to another conversation than the one that waits.

@@ -12,6 +12,7 @@ from models.membership import Membership
 from models.merge import ContactMerge
 from models.message import Message
 from models.segment import Segment
+from models.snippet import Snippet
 from models.tag import Tag
 from models.team import Team
 from models.ticket.action import TicketAction
@@ -34,6 +35,7 @@ __all__ = [
     "Membership",
     "Message",
     "Segment",
+    "Snippet",
     "Tag",
     "Team",
     "Ticket",

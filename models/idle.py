@@ -5,7 +5,7 @@ from models.closure import Cause
 from models.database import tx
 
 # The period of the agent, else of the team, else of the workspace; 0 days is never.
-_PERIOD = """coalesce(a.idle_period_days, t.idle_period_days, w.idle_period_days)"""
+PERIOD = """coalesce(a.idle_period_days, t.idle_period_days, w.idle_period_days)"""
 _DUE = f"""
     SELECT c.id FROM conversations c
     JOIN workspaces w ON w.id = c.workspace_id
@@ -13,8 +13,8 @@ _DUE = f"""
     LEFT JOIN agents a ON a.id = c.assignee_id
     WHERE c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
       AND c.last_activity_at <= relevo_now() - interval '1 day'
-      AND {_PERIOD} > 0
-      AND c.last_activity_at + make_interval(days => {_PERIOD}) <= relevo_now()
+      AND {PERIOD} > 0
+      AND c.last_activity_at + make_interval(days => {PERIOD}) <= relevo_now()
 """  # noqa: S608 - constants
 
 

@@ -1,16 +1,16 @@
 """Variables in texts that are written once and sent often: snippets, and messages of workflows.
 
 A text says `{{contact.name}}`, or `{{contact.name|there}}` for what to say where there is none. A
-field of the contact is named by its name: `{{contact.field.Plan}}`.
+field of the contact is named by its name, spelled the same: `{{contact.field.Plan}}`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 import orjson
 
-from models.database import fetchrow
+from models.database import fetch
 from models.errors import NotFound, VariableUnknown
 
 NAMES = (
@@ -25,7 +25,9 @@ NAMES = (
     "workspace.name",
 )
 FIELD_PREFIX = "contact.field."
-_variable = re.compile(r"\{\{\s*([^{}|]+?)\s*(?:\|([^{}]*))?\}\}")
+# Nothing in it can match in two ways: a text of nothing but spaces is read in one go.
+_variable = re.compile(r"\{\{([^{}|]*)(?:\|([^{}]*))?\}\}")
+Values = Mapping[str, str | None]
 
 
 def require_known(text: str, *, path: str = "input.text") -> None:
@@ -36,8 +38,7 @@ def require_known(text: str, *, path: str = "input.text") -> None:
 
 def unknown_in(text: str) -> list[str]:
     """What the text has in braces and is no variable; fields are looked up when it is sent."""
-    named = {match[1] for match in _variable.finditer(text)}
-    return sorted(name for name in named if name not in NAMES and not name.startswith(FIELD_PREFIX))
+    return sorted({name for name in _named(text) if not _is_known(name)})
 
 
 async def fill(
@@ -49,26 +50,44 @@ async def fill(
     """
     if not _variable.search(text):
         return text
-    row = await fetchrow(_VALUES, conversation_id, workspace_id, agent_id)
-    if row is None:
+    found = await values_of([conversation_id], workspace_id=workspace_id, agent_id=agent_id)
+    if conversation_id not in found:
         raise NotFound("conversation", path="conversationId")
-    return _filled(text, orjson.loads(row["values"]))
+    return filled(text, found[conversation_id])
 
 
-def _filled(text: str, values: Mapping[str, str | None]) -> str:
+async def values_of(
+    conversation_ids: Iterable[UUID], *, workspace_id: UUID, agent_id: UUID | None = None
+) -> dict[UUID, Values]:
+    """What the variables stand for in each of these conversations of the workspace."""
+    rows = await fetch(_VALUES, list(conversation_ids), workspace_id, agent_id)
+    return {row["id"]: orjson.loads(row["values"]) for row in rows}
+
+
+def filled(text: str, values: Values) -> str:
+    """The text with these values; what they say is never taken for a variable itself."""
+
     def said(match: re.Match[str]) -> str:
-        return values.get(match[1]) or match[2] or ""
+        return values.get(match[1].strip()) or (match[2] or "").strip()
 
     return _variable.sub(said, text)
 
 
+def _named(text: str) -> Iterator[str]:
+    return (match[1].strip() for match in _variable.finditer(text))
+
+
+def _is_known(name: str) -> bool:
+    return name in NAMES or (name.startswith(FIELD_PREFIX) and name != FIELD_PREFIX)
+
+
 _VALUES = f"""
-    SELECT jsonb_build_object(
+    SELECT c.id, jsonb_build_object(
         'agent.name', a.name, 'channel.name', h.name, 'contact.email', o.email,
         'contact.name', o.name, 'contact.phone', o.phone, 'team.name', t.name,
         'ticket.number', k.number::text, 'ticket.subject', k.subject, 'workspace.name', w.name
     ) || coalesce((
-        SELECT jsonb_object_agg('{FIELD_PREFIX}' || f.name, o.field_values ->> f.id::text)
+        SELECT jsonb_object_agg('{FIELD_PREFIX}' || btrim(f.name), o.field_values ->> f.id::text)
         FROM contact_fields f WHERE f.workspace_id = w.id AND o.field_values ? f.id::text
     ), '{{}}') AS values
     FROM conversations c
@@ -76,7 +95,7 @@ _VALUES = f"""
     JOIN contacts o ON o.id = c.contact_id
     JOIN channels h ON h.id = c.channel_id
     LEFT JOIN teams t ON t.id = c.team_id
-    LEFT JOIN agents a ON a.id = coalesce($3, c.assignee_id)
+    LEFT JOIN agents a ON a.id = coalesce($3, c.assignee_id) AND a.workspace_id = c.workspace_id
     LEFT JOIN tickets k ON k.id = c.ticket_id AND c.ticket_link = 'CONFIRMED'
-    WHERE c.id = $1 AND c.workspace_id = $2
+    WHERE c.id = ANY($1) AND c.workspace_id = $2
 """  # noqa: S608 - a constant

@@ -16,6 +16,8 @@ from models.hours import require_known_zone
 from models.team import WINDOW_HOURS_MIN, Team, require_window
 
 OWNER_WAIT_MINUTES_MAX = 7 * 24 * 60
+# The longest idle period is thirty days.
+REMINDER_BEFORE_MINUTES_MAX = 29 * 24 * 60
 
 
 class Workspace(Model):
@@ -24,6 +26,8 @@ class Workspace(Model):
     id: UUID = fields.UUIDField(primary_key=True, default=uuid4)
     name = fields.CharField(max_length=NAME_LENGTH_MAX)
     idle_period_days = fields.IntEnumField(IdlePeriod, default=IdlePeriod.NEVER)
+    # How long before it closes a quiet conversation is reminded; empty for no reminder.
+    idle_reminder_before_minutes = fields.IntField(null=True)
     business_hours: dict[str, Any] | None = fields.JSONField(null=True)
     closing_reason_required = fields.BooleanField(default=False)
     summary_required = fields.BooleanField(default=False)
@@ -66,6 +70,7 @@ class Workspace(Model):
                 f"An owner is waited for 1 to {OWNER_WAIT_MINUTES_MAX} minutes, or for ever.",
                 path="input.ownerWaitMinutes",
             )
+        _require_reminder(changes.get("idle_reminder_before_minutes"))
         await require_known_zone(changes.get("business_hours"))
         if "owner_setters" in changes:
             changes["owner_setters"] = _owner_setters(changes["owner_setters"])
@@ -78,6 +83,14 @@ class Workspace(Model):
             if "business_hours" in changed:
                 await _drain_all(transaction, by.workspace_id)
             event.record(event.Kind.WORKSPACE_UPDATED, by=by, **event.told(changed))
+
+
+def _require_reminder(minutes: int | None) -> None:
+    if minutes is not None and not 1 <= minutes <= REMINDER_BEFORE_MINUTES_MAX:
+        raise BadUserInput(
+            f"A reminder comes 1 to {REMINDER_BEFORE_MINUTES_MAX} minutes before, or not at all.",
+            path="input.idleReminderBeforeMinutes",
+        )
 
 
 async def _drain_all(transaction: Transaction, workspace_id: UUID) -> None:

@@ -160,6 +160,7 @@ ConversationWoken = _event("ConversationWoken", ConversationEvent, "Its snooze e
 ConversationLineSet = _event(
     "ConversationLineSet", ConversationEvent, "It is of the other line, in another team."
 )
+IdleReminded = _event("IdleReminded", ConversationEvent, "It closes soon if nothing happens in it.")
 BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
 BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
 
@@ -293,6 +294,7 @@ TYPES: dict[Kind, Any] = {
     Kind.CONVERSATION_SNOOZED: ConversationSnoozed,
     Kind.CONVERSATION_WOKEN: ConversationWoken,
     Kind.CONVERSATION_LINE_SET: ConversationLineSet,
+    Kind.IDLE_REMINDED: IdleReminded,
     Kind.BOT_PAUSED: BotPaused,
     Kind.BOT_RESUMED: BotResumed,
     Kind.CONTACT_OWNER_SET: ContactOwnerSet,

@@ -12,7 +12,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
-from models import contact_search, log, stickiness
+from models import contact_search, log, stickiness, variable
 from models.access import Actor
 from models.channel_holding import Held, of_groups
 from models.contact import Contact
@@ -96,6 +96,9 @@ _CONTACT_FIELD = """
 """
 _SEGMENT = """
     SELECT id, name, filter, created_at FROM segments WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_SNIPPET = """
+    SELECT id, name, text, created_at FROM snippets WHERE workspace_id = $1 AND id = ANY($2)
 """
 _WORKFLOW = """
     SELECT w.id, w.name, w.position, w.status, w.version, w.draft, r.created_at AS published_at,
@@ -237,6 +240,23 @@ class Loaders:
     @cached_property
     def segments(self) -> "DataLoader[UUID, Row | None]":
         return self._by_key(_SEGMENT)
+
+    @cached_property
+    def snippets(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_SNIPPET)
+
+    @cached_property
+    def variables(self) -> "DataLoader[UUID, variable.Values | None]":
+        """What the variables of texts stand for when the actor writes, by conversation."""
+
+        async def load(keys: list[UUID]) -> list[variable.Values | None]:
+            by = self._actor
+            found = await variable.values_of(
+                set(keys), workspace_id=by.workspace_id, agent_id=by.agent_id
+            )
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
 
     @cached_property
     def workflows(self) -> "DataLoader[UUID, Row | None]":

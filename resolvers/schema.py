@@ -30,6 +30,7 @@ from resolvers.presence import PresenceMutation
 from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.snippets import SnippetMutation, SnippetQuery
 from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
@@ -51,6 +52,7 @@ class Query(
     EventQuery,
     ClosingQuery,
     ExplanationQuery,
+    SnippetQuery,
     WorkflowQuery,
 ):
     pass
@@ -79,6 +81,7 @@ class Mutation(
     ContactMutation,
     ContactFieldMutation,
     SegmentMutation,
+    SnippetMutation,
     WorkflowMutation,
 ):
     pass

@@ -33,6 +33,7 @@ from resolvers.pagination import (
     paginate,
 )
 from resolvers.segment import segment_of
+from resolvers.snippet import snippet_of
 from resolvers.types import (
     Agent,
     AgentConnection,
@@ -287,6 +288,7 @@ _FINDERS: dict[str, Find] = {
     "Message": _part(Message, "messages"),
     "Queue": queue_of,
     "Segment": segment_of,
+    "Snippet": snippet_of,
     "Tag": tag_of,
     "Team": _team,
     "Workflow": workflow_of,

@@ -120,6 +120,11 @@ class Workspace(Node):
     idle_period = column(
         IdlePeriod, "idle_period_days", "When quiet conversations close, where nothing else says."
     )
+    idle_reminder_before_minutes = column(
+        int | None,
+        "idle_reminder_before_minutes",
+        "How long before a quiet conversation closes it is reminded; null for never.",
+    )
     closing_reason_required = column(
         bool, "closing_reason_required", "Whether people must close with a reason."
     )

@@ -19,6 +19,10 @@ class WorkspaceUpdateInput(CommandInput):
     idle_period: IdlePeriod | None = strawberry.field(
         default=None, description="When quiet conversations close."
     )
+    idle_reminder_before_minutes: strawberry.Maybe[int | None] = strawberry.field(
+        default=None,
+        description="How long before they close they are reminded, 1 to 41,760; null for never.",
+    )
     closing_reason_required: bool | None = strawberry.field(
         default=None, description="Whether people must close with a reason."
     )
@@ -62,6 +66,7 @@ class WorkspaceMutation:
         changes = given(
             name=input.name,
             idle_period_days=input.idle_period,
+            idle_reminder_before_minutes=input.idle_reminder_before_minutes,
             closing_reason_required=input.closing_reason_required,
             summary_required=input.summary_required,
             transfers_to_unavailable=input.transfers_to_unavailable,

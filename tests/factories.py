@@ -14,6 +14,7 @@ from models import (
     Conversation,
     Membership,
     Segment,
+    Snippet,
     Team,
     Ticket,
     Workflow,
@@ -190,6 +191,14 @@ async def a_segment(
         by=by_system(workspace),
         name=name or f"Segment {next(_numbers)}",
         filter=filter or Filter(),
+    )
+
+
+async def a_snippet(
+    workspace: Workspace, *, name: str | None = None, text: str = "Hello, {{contact.name|friend}}."
+) -> Snippet:
+    return await Snippet.add(
+        by=by_system(workspace), name=name or f"Snippet {next(_numbers)}", text=text
     )
 
 

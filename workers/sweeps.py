@@ -14,11 +14,13 @@ from functools import partial
 
 import structlog
 
-from models import agent, answer_timeout, idempotency, idle, queue, snooze
+from models import agent, answer_timeout, idempotency, idle, idle_reminder, queue, snooze
 from models.database import retrying, tx
 
 IDLE_EVERY_SECONDS = 1.0
 IDLE_BATCH_SIZE = 500
+REMINDER_EVERY_SECONDS = 1.0
+REMINDER_BATCH_SIZE = 500
 SNOOZE_EVERY_SECONDS = 1.0
 SNOOZE_BATCH_SIZE = 500
 ANSWER_EVERY_SECONDS = 1.0
@@ -57,6 +59,7 @@ async def _forget_keys(batch_size: int) -> int:
 
 
 SWEEPS = (
+    Sweep("reminded", idle_reminder.remind_idle, REMINDER_BATCH_SIZE, REMINDER_EVERY_SECONDS),
     Sweep("idle_closed", idle.close_idle, IDLE_BATCH_SIZE, IDLE_EVERY_SECONDS),
     Sweep("woken", snooze.wake_due, SNOOZE_BATCH_SIZE, SNOOZE_EVERY_SECONDS),
     Sweep("answers_lapsed", answer_timeout.lapse_answers, ANSWER_BATCH_SIZE, ANSWER_EVERY_SECONDS),

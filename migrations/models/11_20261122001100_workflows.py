@@ -171,7 +171,8 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                      OR e.kind IN ('CONVERSATION_REOPENED', 'CONVERSATION_HANDED_OFF', 'BOT_PAUSED')
                      THEN 'CONVERSATION_OPENED' END,
                 CASE WHEN e.kind IN ('CONVERSATION_CLOSED', 'MESSAGE_RECEIVED', 'CONTACT_TAGGED')
-                     THEN e.kind END,
+                     THEN e.kind
+                     WHEN e.kind = 'IDLE_REMINDED' THEN 'IDLE_REMINDER' END,
                 CASE WHEN e.data ? 'assignment' THEN 'AGENT_ASSIGNED' END]) AS t(trigger)
             JOIN workflows w ON w.workspace_id = e.workspace_id AND w.status = 'ACTIVE'
             JOIN workflow_revisions r ON r.id = w.revision_id AND r.trigger = t.trigger

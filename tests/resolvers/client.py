@@ -18,6 +18,7 @@ from models import (
     Conversation,
     Message,
     Segment,
+    Snippet,
     Tag,
     Team,
     Workflow,
@@ -38,6 +39,7 @@ from tests.factories import (
     a_contact_field,
     a_conversation,
     a_segment,
+    a_snippet,
     a_team,
     a_workflow,
     a_workspace,
@@ -56,6 +58,7 @@ ID_TYPES = (
     "Conversation",
     "Queue",
     "Segment",
+    "Snippet",
     "Tag",
     "Team",
     "Workflow",
@@ -161,6 +164,8 @@ class Company:
     spare_field: ContactField
     segment: Segment
     spare_segment: Segment
+    snippet: Snippet
+    spare_snippet: Snippet
     workflow: Workflow
     spare_workflow: Workflow
 
@@ -176,6 +181,7 @@ class Company:
             "Message": self.message.id,
             "Queue": self.team.id,
             "Segment": self.segment.id,
+            "Snippet": self.snippet.id,
             "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
@@ -239,6 +245,8 @@ async def a_company() -> Company:
         spare_field=await a_contact_field(workspace, name="Spare"),
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
+        snippet=await a_snippet(workspace, name="Welcome"),
+        spare_snippet=await a_snippet(workspace, name="Spare"),
         workflow=await a_workflow(workspace, name="Manual"),
         spare_workflow=await a_workflow(workspace, name="Spare"),
     )

@@ -18,6 +18,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLUnionType,
     get_named_type,
+    is_required_argument,
 )
 
 from resolvers.ids import encode
@@ -55,6 +56,7 @@ NAMED = {
     "survivorId": "Contact",
     "tagId": "Tag",
     "segmentId": "Segment",
+    "snippetId": "Snippet",
     "tagIds": "Tag",
     "teamId": "Team",
     "transfersTo": "Team",
@@ -128,14 +130,18 @@ def _places(path: Path, type: GraphQLNamedType, scalar: str) -> Iterator[Path]:
 
 
 def selection(field: GraphQLField, depth: int = 2) -> str:
-    """The scalars below a field, and those of its objects a few steps deep; no page in a page."""
+    """The scalars below a field, and those of its objects a few steps deep; no page in a page.
+
+    Whatever must be asked for something is left out.
+    """
     type = get_named_type(field.type)
     if isinstance(type, GraphQLUnionType):
         return f"{{ __typename {' '.join(map(_member, type.types))} }}"
     if not isinstance(type, OBJECTS):
         return ""
     parts = ["__typename"]
-    for name, part in type.fields.items():
+    asked = {name: part for name, part in type.fields.items() if not _needs_more(part)}
+    for name, part in asked.items():
         below = get_named_type(part.type)
         if not isinstance(below, OBJECTS):
             parts.append(name)
@@ -143,6 +149,10 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
             wraps = below.name.endswith(("Edge", "PageInfo"))
             parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
     return f"{{ {' '.join(parts)} }}"
+
+
+def _needs_more(field: GraphQLField) -> bool:
+    return any(is_required_argument(argument) for argument in field.args.values())
 
 
 def _member(type: GraphQLObjectType) -> str:
@@ -245,6 +255,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "segmentCreate": (("input", "filter", "fields", "fieldId"),),
     "segmentDelete": _ids("segmentId"),
     "segmentUpdate": (("input", "segmentId"), ("input", "filter", "fields", "fieldId")),
+    "snippetDelete": _ids("snippetId"),
+    "snippetUpdate": _ids("snippetId"),
     "team": (("id",),),
     "teamDelete": _ids("teamId"),
     "teamMemberAdd": _ids("teamId", "agentId"),
@@ -278,6 +290,7 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("conversationsClose", "conversationIds"): "one_of_many",
     ("messageSetDelivery", "messageId"): "answer",
     ("segmentDelete", "segmentId"): "spare_segment",
+    ("snippetDelete", "snippetId"): "spare_snippet",
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
@@ -352,6 +365,8 @@ VALID: Mapping[str, dict[str, Any]] = {
     "segmentUpdate": {"input": {"name": "At home", "filter": {"fields": {"value": "Lima"}}}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},
     "signOut": {"input": {}},
+    "snippetCreate": {"input": {"name": "Bye", "text": "Bye, {{contact.name|friend}}."}},
+    "snippetUpdate": {"input": {"name": "Hello"}},
     "teamCreate": {"input": {"name": "North", "line": "SALES"}},
     "teamUpdate": {"input": {"name": "South"}},
     "tokenCreate": {"input": {"name": "Script", "scopes": []}},

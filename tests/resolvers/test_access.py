@@ -66,6 +66,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "queues": ("AGENT", *SEEING),
     "tags": (*PEOPLE, READ, WRITE, ASSIGN, CONTACTS, EDIT, OWN, SETTINGS, CONFIGURE),
     "segments": ("AGENT", *READING_CONTACTS),
+    "snippets": (*PEOPLE, SETTINGS, CONFIGURE),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "routingPreview": SEEING,
@@ -128,6 +129,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "segmentUpdate": SAVING_SEGMENTS,
     "signIn": (),
     "signOut": EVERYBODY,
+    "snippetCreate": CONFIGURING,
+    "snippetDelete": CONFIGURING,
+    "snippetUpdate": CONFIGURING,
     # No script creates a sales group.
     "teamCreate": ("ADMIN",),
     "teamDelete": CONFIGURING,

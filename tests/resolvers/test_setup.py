@@ -51,7 +51,8 @@ async def a_message_for(script: Client, channel_id: str, number: int) -> dict[st
 
 
 WORKSPACE = """name idlePeriod closingReasonRequired transfersToUnavailable ownedSkipsBot
-    ownerWaitMinutes stickyFallsThrough reassignmentWindowHours ownerSetters"""
+    ownerWaitMinutes stickyFallsThrough reassignmentWindowHours ownerSetters
+    idleReminderBeforeMinutes"""
 
 
 async def test_a_workspace_changes_what_it_is_told_to(company: Company, admin: Client) -> None:
@@ -65,6 +66,7 @@ async def test_a_workspace_changes_what_it_is_told_to(company: Company, admin: C
         "stickyFallsThrough": True,
         "reassignmentWindowHours": 24,
         "ownerSetters": ["AGENT", "MARKETING"],
+        "idleReminderBeforeMinutes": 60,
     }
 
     changed = await shown(admin, "workspaceUpdate", changes, "workspace", WORKSPACE)

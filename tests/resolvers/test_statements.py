@@ -19,6 +19,7 @@ from tests.factories import (
     a_contact_field,
     a_conversation,
     a_segment,
+    a_snippet,
     a_team,
     an_agent,
     as_agent,
@@ -146,6 +147,7 @@ LISTS: dict[str, str] = {
     "segments": "id name contacts(first: 2) { totalCount nodes { name fields { value } } }"
     " filter { search ownerAgent { name } fields { value field { name } } }",
     "closingReasons": "id name",
+    "snippets": 'id name filled(conversationId: "HELD")',
     "conversations": "id contact { name tags { name } } tags { name }"
     " messages(last: 2) { totalCount nodes { text } }",
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
@@ -164,12 +166,12 @@ async def test_every_list_costs_the_same_however_long_it_is(
         field = await a_contact_field(busy.workspace)
         values = [(field.id, "Lima")]
         await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
+        await a_snippet(busy.workspace)
         await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))
-    page = (
-        f"query ($last: Int!) {{ {name}(last: $last) {{ totalCount nodes {{ {LISTS[name]} }} }} }}"
-    )
+    below = LISTS[name].replace("HELD", encode("Conversation", busy.held.id))
+    page = f"query ($last: Int!) {{ {name}(last: $last) {{ totalCount nodes {{ {below} }} }} }}"
 
     few = await counted(statements, client.ask(page, last=8))
     many = await counted(statements, client.ask(page, last=16))

@@ -11,6 +11,8 @@ from models.identity import ContactIdentity
 from models.membership import Membership
 from models.merge import ContactMerge
 from models.message import Message
+from models.run import advance as advance
+from models.run.record import WorkflowRun
 from models.segment import Segment
 from models.tag import Tag
 from models.team import Team
@@ -36,5 +38,6 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "WorkflowRun",
     "Workspace",
 ]

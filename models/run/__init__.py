@@ -1,0 +1,1 @@
+"""Workflows at work: above all that they set in motion."""

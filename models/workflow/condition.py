@@ -85,25 +85,11 @@ def met(conditions: Iterable[Condition], facts: Facts) -> bool:
 
 
 def _is_met(condition: Condition, facts: Facts) -> bool:
-    match condition:
-        case ChannelCondition():
-            return facts.channel_id in condition.channel_ids
-        case LineCondition():
-            return facts.line is condition.line
-        case SourceCondition():
-            return facts.source in condition.sources
-        case ContactTagCondition():
-            return _tags_match(condition, facts.tag_ids)
-        case ContactFieldCondition():
-            return _value_compares(condition, facts.values)
-        case TextCondition():
-            return condition in facts.texts_met
-        case HoursCondition(team_id=None):
-            return facts.is_open is condition.are_open
-        case HoursCondition():
-            return (condition.team_id in facts.open_team_ids) is condition.are_open
-        case FirstContactCondition():
-            return facts.is_first is condition.is_first
+    return _ANSWERS[type(condition)](condition, facts)
+
+
+def _is_open(team_id: UUID | None, facts: Facts) -> bool:
+    return facts.is_open if team_id is None else team_id in facts.open_team_ids
 
 
 def _tags_match(condition: ContactTagCondition, has: frozenset[UUID]) -> bool:
@@ -144,10 +130,20 @@ _AS: dict[FieldKind, Callable[[str], Any]] = {
     FieldKind.DATE: lambda value: date.fromisoformat(value.strip()),
     FieldKind.CHOICE: str,
 }
+_ANSWERS: dict[type, Callable[[Any, Facts], bool]] = {
+    ChannelCondition: lambda it, so: so.channel_id in it.channel_ids,
+    LineCondition: lambda it, so: so.line is it.line,
+    SourceCondition: lambda it, so: so.source in it.sources,
+    ContactTagCondition: lambda it, so: _tags_match(it, so.tag_ids),
+    ContactFieldCondition: lambda it, so: _value_compares(it, so.values),
+    TextCondition: lambda it, so: it in so.texts_met,
+    HoursCondition: lambda it, so: _is_open(it.team_id, so) is it.are_open,
+    FirstContactCondition: lambda it, so: so.is_first is it.is_first,
+}
 
 
 def says(text: str, condition: TextCondition) -> bool:
-    """Whether a text has any of the words or phrases: whole ones, whatever their case and spaces."""
+    """Whether a text has any of the phrases, in whole words, whatever their case and spaces."""
     said = _plain(text)
     return any(_whole(phrase).search(said) for phrase in condition.contains if phrase.strip())
 

@@ -11,13 +11,13 @@ from models.identity import ContactIdentity
 from models.membership import Membership
 from models.merge import ContactMerge
 from models.message import Message
-from models.run import advance as advance
-from models.run.record import WorkflowRun
 from models.segment import Segment
 from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow import advance as advance
+from models.workflow.run import WorkflowRun
 from models.workspace import Workspace
 
 __all__ = [

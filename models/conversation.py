@@ -184,9 +184,7 @@ class Conversation(Record):
         message.require_text(text)
         self.require_open()
         await self.require_workable(by)
-        return await self._say(
-            Direction.OUTBOUND, text, by, on_behalf_of, is_activity=is_activity
-        )
+        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of, is_activity=is_activity)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
         """Add a note that only the workspace reads; returns its id."""

@@ -16,7 +16,7 @@ import structlog
 
 from models import agent, answer_timeout, idempotency, idle, queue, snooze
 from models.database import retrying, tx
-from models.run import advance
+from models.workflow import advance
 
 IDLE_EVERY_SECONDS = 1.0
 IDLE_BATCH_SIZE = 500

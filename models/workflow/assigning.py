@@ -1,16 +1,17 @@
 """The step ASSIGN: whom a workflow gives a conversation to, and how long it waits in a queue."""
 
 from typing import Any
-from uuid import UUID
 
-from models import decision, event, placement, queue
+import orjson
+
+from models import decision, event, placement, precedence, queue
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
 from models.database import Transaction, encode, tx
 from models.decision import Rule
-from models.run.record import StepOutcome, Taken, WorkflowRun
 from models.team import Team
 from models.workflow.definition import AssignStep
+from models.workflow.run import StepOutcome, Taken, WorkflowRun
 
 # Whom somebody chose a place for is left there, but by a step that reassigns.
 _CHOSEN = frozenset({Rule.OWNER, Rule.HANDED_OFF, Rule.TRANSFERRED, Rule.WORKFLOW})
@@ -27,7 +28,7 @@ async def assign(step: AssignStep, run: WorkflowRun) -> Taken:
     async with tx() as transaction:
         team = await Team.locked(step.team_id, by=by) if step.team_id else None
         conversation = await Conversation.locked(run.conversation, by=by)
-        if _is_placed_by(conversation, run, step):
+        if await _is_placed(transaction, run, step):
             return await _placed(transaction, conversation, run, step)
         if not step.reassign and not _is_free(conversation):
             return Taken(outcome=StepOutcome.SKIPPED, next_key=step.next)
@@ -72,9 +73,21 @@ def _is_free(conversation: Conversation) -> bool:
     return (conversation.decision or {}).get("rule") not in _CHOSEN
 
 
-def _is_placed_by(conversation: Conversation, run: WorkflowRun, step: AssignStep) -> bool:
-    """Whether the opening was routed by this very step, before the run began."""
-    return False
+async def _is_placed(transaction: Transaction, run: WorkflowRun, step: AssignStep) -> bool:
+    """Whether the conversation was routed by this very step already, before the run began."""
+    stored = await transaction.fetchval(
+        """
+        SELECT coalesce(c.decision, a.decision) FROM conversations c
+        LEFT JOIN assignments a ON a.conversation_id = c.id AND a.ended_at IS NULL
+        WHERE c.id = $1
+        """,
+        run.conversation_id,
+    )
+    made = orjson.loads(stored) if stored else {}
+    if made.get("rule") != Rule.WORKFLOW or not made.get("routed"):
+        return False
+    chosen = precedence.place(precedence.recall(made["routed"]["facts"])).step
+    return chosen is not None and (chosen.workflow_id, chosen.key) == (run.workflow_id, step.key)
 
 
 async def _placed(
@@ -113,15 +126,14 @@ async def _settle(
 
 
 def _settings(run: WorkflowRun, step: AssignStep) -> dict[str, Any]:
-    settings = {
+    return {
         "distribution": step.distribution,
         "online_only": step.online_only,
         "max_open": step.max_open,
         "workflow": run.workflow_id,
-        "run": run.id,
         "key": step.key,
+        "run": run.id,
     }
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _waits_for(conversation: Conversation, run: WorkflowRun) -> bool:
@@ -162,8 +174,6 @@ async def _let_go(
         conversation.id,
         encode(decision.by_hand(Rule.WORKFLOW_TIMEOUT, None)),
     )
-    conversation.record(
-        event.Kind.CONVERSATION_QUEUED, by=run.actor, rule=Rule.WORKFLOW_TIMEOUT
-    )
+    conversation.record(event.Kind.CONVERSATION_QUEUED, by=run.actor, rule=Rule.WORKFLOW_TIMEOUT)
     if step.on_timeout is None and conversation.team_id is not None:
         queue.follow(transaction, teams=[conversation.team_id])

@@ -9,15 +9,14 @@ from models.closure import Cause, ClosingReason
 from models.conversation import Conversation, Status
 from models.database import tx
 from models.errors import ConversationNotWithBot
-from models.run import assigning
-from models.run.record import StepOutcome, Taken, WorkflowRun
-from models.workflow import condition
+from models.workflow import assigning, condition
 from models.workflow.definition import (
     AssignStep,
     BotOffStep,
     BotOnStep,
     BranchStep,
     CloseStep,
+    Definition,
     Marked,
     SendMessageStep,
     SetLineStep,
@@ -27,6 +26,7 @@ from models.workflow.definition import (
     UnassignStep,
     WebhookStep,
 )
+from models.workflow.run import StepOutcome, Taken, WorkflowRun, read_facts
 
 
 async def take(step: Step, run: WorkflowRun) -> Taken:
@@ -110,8 +110,9 @@ async def _bot_off(step: BotOffStep, run: WorkflowRun) -> Taken:
 
 
 async def _branch(step: BranchStep, run: WorkflowRun) -> Taken:
+    asked = Definition(trigger=run.trigger, steps=(step,))
     async with tx() as transaction:
-        facts = await condition.read(transaction, run)
+        facts = await read_facts(transaction, run, asked)
     for case in step.cases:
         if condition.met(case.conditions, facts):
             return Taken(next_key=case.next)

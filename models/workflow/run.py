@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid4
 
 from tortoise import fields
@@ -20,7 +21,9 @@ from models.errors import (
     WorkflowNotManual,
     WorkflowRanAlready,
 )
-from models.workflow.definition import KEY_LENGTH_MAX, Source, Trigger
+from models.workflow import condition
+from models.workflow.condition import Facts
+from models.workflow.definition import KEY_LENGTH_MAX, Definition, Source, Trigger
 
 FAILURE_LENGTH_MAX = 64
 
@@ -66,7 +69,7 @@ class WorkflowRun(Record):
     # The workflow's place when it began: of those that are due at once, the first goes first.
     position = fields.IntField()
     trigger = fields.CharEnumField(Trigger, max_length=32)
-    source: Source | None = fields.CharEnumField(Source, max_length=16, null=True)
+    source = fields.CharEnumField(Source, max_length=16, null=True)
     is_once = fields.BooleanField()
     # Whether another run, or what was given out automatically, caused it.
     is_echo = fields.BooleanField()
@@ -75,11 +78,11 @@ class WorkflowRun(Record):
     message_id: UUID | None = fields.UUIDField(null=True)
     status = fields.CharEnumField(RunStatus, max_length=16)
     # The step that comes next, or of one that waits the step that does.
-    next_key: str | None = fields.CharField(max_length=KEY_LENGTH_MAX, null=True)
+    next_key = fields.CharField(max_length=KEY_LENGTH_MAX, null=True)
     steps_taken = fields.IntField(default=0)
     # When to go on; of one that waits, when its waiting limit passes.
     due_at: datetime | None = fields.DatetimeField(null=True)
-    failure: str | None = fields.CharField(max_length=FAILURE_LENGTH_MAX, null=True)
+    failure = fields.CharField(max_length=FAILURE_LENGTH_MAX, null=True)
     ended_at: datetime | None = fields.DatetimeField(null=True)
 
     class Meta:
@@ -106,7 +109,7 @@ class WorkflowRun(Record):
     def is_going(self) -> bool:
         return self.due_at is not None
 
-    def record(self, kind: event.Kind, *, by: Actor | None = None, **data: object) -> None:
+    def record(self, kind: event.Kind, *, by: Actor | None = None, **data: Any) -> None:
         """A fact about the run."""
         event.record(
             kind,
@@ -116,6 +119,24 @@ class WorkflowRun(Record):
             run=self.id,
             **data,
         )
+
+
+async def read_facts(transaction: Transaction, run: WorkflowRun, definition: Definition) -> Facts:
+    """What the conditions of a definition ask for, as it is now."""
+    conversation = None
+    if run.conversation_id is not None:
+        conversation = await Conversation.get(id=run.conversation_id)
+    return await condition.read(
+        transaction,
+        workspace_id=run.workspace_id,
+        contact_id=conversation.contact_id if conversation else run.contact_id,
+        conversation_id=run.conversation_id,
+        channel_id=conversation.channel_id if conversation else None,
+        line=conversation.line if conversation else None,
+        source=run.source,
+        definitions=[definition],
+        message_id=run.message_id,
+    )
 
 
 async def steps_of(run_ids: list[UUID]) -> dict[UUID, list[Row]]:

@@ -25,10 +25,9 @@ from models.database import (
     when_runs_are_due,
 )
 from models.errors import Busy, DomainError, OutcomeUnknown
-from models.run import assigning, effect
-from models.run.record import RunStatus, StepOutcome, Taken, WorkflowRun, has_begun
-from models.workflow import condition
+from models.workflow import assigning, condition, effect
 from models.workflow.definition import STEPS_MAX, AssignStep, Definition, Step
+from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun, has_begun, read_facts
 
 # What a command goes on with before it answers; the rest is the sweep's.
 STEPS_AT_ONCE_MAX = 20
@@ -223,7 +222,7 @@ async def _begins(transaction: Transaction, run: WorkflowRun, definition: Defini
         return False
     if not definition.conditions:
         return True
-    return condition.met(definition.conditions, await condition.read(transaction, run))
+    return condition.met(definition.conditions, await read_facts(transaction, run, definition))
 
 
 async def _taken(transaction: Transaction, run: WorkflowRun, step: Step) -> Taken | None:
@@ -239,9 +238,7 @@ async def _taken(transaction: Transaction, run: WorkflowRun, step: Step) -> Take
         return Taken(outcome=StepOutcome.FAILED, failure=error.code)
 
 
-async def _record(
-    transaction: Transaction, run: WorkflowRun, step: Step, taken: Taken
-) -> None:
+async def _record(transaction: Transaction, run: WorkflowRun, step: Step, taken: Taken) -> None:
     """What the step came to, and where the run stands after it."""
     status = _status(taken)
     try:

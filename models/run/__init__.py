@@ -1,1 +1,0 @@
-"""Workflows at work: above all that they set in motion."""

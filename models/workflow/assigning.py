@@ -1,7 +1,5 @@
 """The step ASSIGN: whom a workflow gives a conversation to, and how long it waits in a queue."""
 
-from typing import Any
-
 import orjson
 
 from models import decision, event, placement, precedence, queue
@@ -11,7 +9,7 @@ from models.database import Transaction, encode, tx
 from models.decision import Rule
 from models.team import Team
 from models.workflow.definition import AssignStep
-from models.workflow.run import StepOutcome, Taken, WorkflowRun
+from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun
 
 # Whom somebody chose a place for is left there, but by a step that reassigns.
 _CHOSEN = frozenset({Rule.OWNER, Rule.HANDED_OFF, Rule.TRANSFERRED, Rule.WORKFLOW})
@@ -35,7 +33,7 @@ async def assign(step: AssignStep, run: WorkflowRun) -> Taken:
         conversation.require_open()
         if team is not None:
             await _enqueue(transaction, conversation, team, run, step)
-            return _waits(step)
+            return _waiting(step)
         if step.agent_id is not None and conversation.assignee_id != step.agent_id:
             given = placement.Move(Rule.WORKFLOW, event.Kind.CONVERSATION_ASSIGNED)
             await conversation.hand_to(step.agent_id, given, by=by)
@@ -50,7 +48,7 @@ async def wait_on(step: AssignStep, run: WorkflowRun) -> Taken | None:
     """
     async with tx() as transaction:
         conversation = await Conversation.locked(run.conversation, by=run.actor)
-        if not _waits_for(conversation, run):
+        if not _waits(conversation, step):
             if await _was_assigned(transaction, run, step):
                 return Taken(next_key=step.next)
             return Taken(outcome=StepOutcome.SKIPPED)
@@ -60,7 +58,7 @@ async def wait_on(step: AssignStep, run: WorkflowRun) -> Taken | None:
     return Taken(outcome=StepOutcome.TIMED_OUT, next_key=step.on_timeout)
 
 
-def _waits(step: AssignStep) -> Taken:
+def _waiting(step: AssignStep) -> Taken:
     return Taken(
         outcome=StepOutcome.WAITING, next_key=step.key, waiting_minutes=step.waiting_minutes
     )
@@ -93,10 +91,10 @@ async def _is_placed(transaction: Transaction, run: WorkflowRun, step: AssignSte
 async def _placed(
     transaction: Transaction, conversation: Conversation, run: WorkflowRun, step: AssignStep
 ) -> Taken:
-    if conversation.status is not Status.QUEUED:
+    if not _waits(conversation, step):
         return Taken(next_key=step.next)
-    await _settle(transaction, conversation, run, step)
-    return _waits(step)
+    await _end_other_waits(transaction, run)
+    return _waiting(step)
 
 
 async def _enqueue(
@@ -111,33 +109,32 @@ async def _enqueue(
     conversation.line = team.line
     queued = placement.Move(Rule.WORKFLOW, event.Kind.CONVERSATION_QUEUED)
     await placement.enqueue(conversation, team.id, queued, by=run.actor)
-    await _settle(transaction, conversation, run, step)
+    await _end_other_waits(transaction, run)
 
 
-async def _settle(
-    transaction: Transaction, conversation: Conversation, run: WorkflowRun, step: AssignStep
-) -> None:
-    """Let the step's settings count while it waits, for this run."""
-    await transaction.execute(
-        "UPDATE conversations SET distribution = $2::text::jsonb WHERE id = $1",
-        conversation.id,
-        encode(_settings(run, step)),
-    )
+async def _end_other_waits(transaction: Transaction, run: WorkflowRun) -> None:
+    """Runs that waited for the conversation do so no more: this one has it placed now.
+
+    Nobody else goes on with them, whoever goes on here keeps them all.
+    """
+    others = WorkflowRun.filter(conversation_id=run.conversation_id, status=RunStatus.WAITING)
+    for other in await others.exclude(id=run.id).order_by("id"):
+        await transaction.execute(
+            """
+            UPDATE workflow_runs SET status = 'ENDED', next_key = NULL, due_at = NULL,
+                   ended_at = relevo_now()
+            WHERE id = $1
+            """,
+            other.id,
+        )
+        other.record(event.Kind.WORKFLOW_RUN_ENDED)
 
 
-def _settings(run: WorkflowRun, step: AssignStep) -> dict[str, Any]:
-    return {
-        "distribution": step.distribution,
-        "online_only": step.online_only,
-        "max_open": step.max_open,
-        "workflow": run.workflow_id,
-        "key": step.key,
-        "run": run.id,
-    }
-
-
-def _waits_for(conversation: Conversation, run: WorkflowRun) -> bool:
-    return (conversation.distribution or {}).get("run") == str(run.id)
+def _waits(conversation: Conversation, step: AssignStep) -> bool:
+    """Whether it still waits where the step put it: whatever moves it says another rule."""
+    rule = (conversation.decision or {}).get("rule")
+    is_there = conversation.queue_id is not None and conversation.queue_id == step.team_id
+    return is_there and rule == Rule.WORKFLOW
 
 
 async def _has_passed(transaction: Transaction, run: WorkflowRun) -> bool:

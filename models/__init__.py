@@ -18,7 +18,9 @@ from models.team import Team
 from models.ticket.action import TicketAction
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow import advance as advance
 from models.workflow.record import Workflow, WorkflowRevision
+from models.workflow.run import WorkflowRun
 from models.workspace import Workspace
 
 __all__ = [
@@ -43,5 +45,6 @@ __all__ = [
     "Token",
     "Workflow",
     "WorkflowRevision",
+    "WorkflowRun",
     "Workspace",
 ]

@@ -172,12 +172,19 @@ class Conversation(Record):
         given_back = placement.Move(Rule.UNASSIGNED, event.Kind.CONVERSATION_UNASSIGNED)
         await placement.enqueue(self, await self.home_queue(), given_back, by=by)
 
-    async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
-        """Answer the customer; returns the message's id."""
+    async def send(
+        self,
+        text: str,
+        *,
+        by: Actor,
+        on_behalf_of: UUID | None = None,
+        is_activity: bool = True,
+    ) -> UUID:
+        """Answer the customer; returns the message's id. A reminder is no activity."""
         message.require_text(text)
         self.require_open()
         await self.require_workable(by)
-        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
+        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of, is_activity=is_activity)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
         """Add a note that only the workspace reads; returns its id."""
@@ -345,6 +352,7 @@ class Conversation(Record):
         on_behalf_of: UUID | None = None,
         *,
         external_id: str | None = None,
+        is_activity: bool = True,
         places: Mapping[str, None] = MappingProxyType({}),
     ) -> UUID:
         if on_behalf_of is not None:
@@ -359,6 +367,7 @@ class Conversation(Record):
                 author_agent_id=by.agent_id or on_behalf_of,
                 channel_id=self.channel_id,
                 external_id=external_id,
+                is_activity=is_activity,
             )
             self.record(_SAID[direction], by=by, message_id=message_id, **places)
         return message_id

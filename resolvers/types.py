@@ -138,6 +138,7 @@ class Workspace(Node):
     reassignment_window_hours = column(
         int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
+    time_zone = column(str, "time_zone", "By its name: where days begin, which reports are of.")
     business_hours = hours("When conversations are given out; null for always.")
 
     @strawberry.field(

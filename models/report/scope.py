@@ -6,7 +6,7 @@ are nobody's own, it reads where it sees them, not here.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -78,6 +78,10 @@ class Scope:
     group_by: Grouping | None
     # Only what is the asker's own.
     is_own: bool
+
+    @property
+    def lasts(self) -> timedelta:
+        return self.ends_at - self.begins_at
 
     @classmethod
     async def of(cls, asked: Asked, *, by: Actor) -> "Scope":

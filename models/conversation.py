@@ -234,7 +234,7 @@ class Conversation(Record):
                 closed_by_id=person or by.id,
                 reason_id=reason_id,
                 summary=summary,
-                closed_at=closed[self.id],
+                closed_at=closed[self.id].at,
             )
             self.record(
                 event.Kind.CONVERSATION_CLOSED,
@@ -243,6 +243,7 @@ class Conversation(Record):
                 to_agent_id=None,
                 cause=closure.cause,
                 reason=reason_id,
+                resolution_seconds=closed[self.id].seconds,
             )
             placement.freed(transaction, self)
         return closure
@@ -407,7 +408,7 @@ class Conversation(Record):
         if on_behalf_of is not None:
             await Agent.require_stand_in(on_behalf_of, by=by)
         async with tx() as transaction:
-            message_id = await message.append(
+            said = await message.append(
                 transaction,
                 workspace_id=self.workspace_id,
                 conversation_id=self.id,
@@ -417,8 +418,13 @@ class Conversation(Record):
                 channel_id=self.channel_id,
                 external_id=external_id,
             )
-            self.record(_SAID[direction], by=by, message_id=message_id, **places)
-        return message_id
+            facts = {
+                "on_behalf_of": on_behalf_of,
+                "first_response_seconds": said.first_response_seconds,
+            }
+            facts = {name: fact for name, fact in facts.items() if fact is not None}
+            self.record(_SAID[direction], by=by, message_id=said.id, **facts, **places)
+        return said.id
 
     def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:
         """An event with the place it had on both sides, but for what `places` say changed."""

@@ -58,14 +58,14 @@ async def _close(transaction: Transaction, due: list[Row]) -> None:
         [row["assignee_id"] for row in due],
         [row["team_id"] for row in due],
         Cause.INACTIVE.value,
-        [closed[row["id"]] for row in due],
+        [closed[row["id"]].at for row in due],
     )
     for row in due:
-        _record(row)
+        _record(row, closed[row["id"]])
     queue.follow(transaction, agents=[row["assignee_id"] for row in due if row["assignee_id"]])
 
 
-def _record(row: Row) -> None:
+def _record(row: Row, ended: placement.Ended) -> None:
     event.record(
         event.Kind.CONVERSATION_CLOSED,
         by=Actor.system(row["workspace_id"]),
@@ -77,4 +77,5 @@ def _record(row: Row) -> None:
         from_team_id=row["team_id"],
         to_team_id=row["team_id"],
         cause=Cause.INACTIVE,
+        resolution_seconds=ended.seconds,
     )

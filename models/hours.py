@@ -77,7 +77,7 @@ class BusinessHours:
 
 async def require_known_zone(stored: dict[str, Any] | None) -> None:
     """Raise BadUserInput when hours are of a time zone that the database lacks."""
-    await require_zone(stored and stored["time_zone"], path="input.businessHours")
+    await require_zone(stored["time_zone"] if stored else None, path="input.businessHours")
 
 
 async def require_zone(name: str | None, *, path: str) -> None:

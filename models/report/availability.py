@@ -51,6 +51,9 @@ class Availability:
     def header(self, scope: Scope) -> list[str]:
         return [*keys_of(scope), *_COLUMNS]
 
+    def is_divided(self, scope: Scope) -> bool:
+        return scope.group_by is not None
+
     async def total(self, scope: Scope) -> Row:
         row = await fetchrow(
             f"SELECT {listed(_COLUMNS)} FROM ({_CLIPPED}) i",  # noqa: S608 - constants

@@ -22,6 +22,10 @@ class Report(Protocol):
         """The names of the columns of its rows, or of the total where nothing divides it."""
         ...
 
+    def is_divided(self, scope: Scope) -> bool:
+        """Whether it has rows, if only there were something."""
+        ...
+
     async def total(self, scope: Scope) -> Row: ...
 
     async def rows(self, scope: Scope, *, limit: int) -> list[Row]:

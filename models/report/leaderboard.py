@@ -29,6 +29,9 @@ class Leaderboard:
     def header(self, scope: Scope) -> list[str]:  # noqa: ARG002 - every report is asked this way
         return ["agent_id", *_COUNTED.columns, *_TIMED.columns]
 
+    def is_divided(self, scope: Scope) -> bool:  # noqa: ARG002 - see above
+        return True
+
     async def total(self, scope: Scope) -> Row:
         """The same columns over everybody."""
         found = await self._read(replace(scope, group_by=None), limit=1)

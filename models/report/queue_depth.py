@@ -15,24 +15,32 @@ from models.report.summary import filters, percentile
 
 HOURLY_DAYS_MAX = 7
 
+# What tells the rows over time apart, when each begins, and what is between them.
+_HOURLY = ("date_trunc('hour', {}, zone)", "k.key", "interval '1 hour'")
+_DAILY = (
+    "date_trunc('day', {} AT TIME ZONE zone)",
+    "relevo_day_begins(k.key::date, zone)",
+    "interval '1 day'",
+)
+
 _ENDED = "s.left_at >= $2 AND s.left_at < $3"
 _WAITED = "extract(epoch FROM s.left_at - s.entered_at)"
 _BEFORE = "tstzrange(s.entered_at, s.left_at) @> $2::timestamptz - interval '1 microsecond'"
 _TIMES = f"""
-    count(*) AS left_queue, max({_WAITED}) AS longest_seconds,
+    count(*) AS departed, max({_WAITED}) AS longest_seconds,
     {percentile(0.5, _WAITED)} AS median_seconds,
     {percentile(0.9, _WAITED)} AS percentile90_seconds
 """
 COLUMNS = (
     "depth",
     "entered",
-    "left_queue",
+    "departed",
     "longest_seconds",
     "median_seconds",
     "percentile90_seconds",
 )
 _SHOWN = f"""
-    coalesce(e.entered, 0) AS entered, coalesce(l.left_queue, 0) AS left_queue,
+    coalesce(e.entered, 0) AS entered, coalesce(l.departed, 0) AS departed,
     {", ".join(f"l.{name}" for name in COLUMNS[3:])}
 """
 
@@ -51,6 +59,9 @@ class QueueDepth:
     def header(self, scope: Scope) -> list[str]:
         key = f"{scope.group_by.lower()}_id" if _is_of_places(scope) and scope.group_by else ""
         return [key or "begins_at", *COLUMNS]
+
+    def is_divided(self, scope: Scope) -> bool:  # noqa: ARG002 - every report is asked this way
+        return True
 
     async def total(self, scope: Scope) -> Row:
         """The depth is of the range's beginning."""
@@ -115,28 +126,25 @@ async def _over_time(scope: Scope, limit: int) -> list[Row]:
     is_hourly = scope.group_by is None and scope.lasts <= timedelta(days=HOURLY_DAYS_MAX)
     arguments += [scope.time_zone, scope.now]
     zone, now = f"${len(arguments) - 1}", f"${len(arguments)}"
-    of_hour = f"date_trunc('hour', {{at}}, {zone})"
-    of_day = f"({{at}} AT TIME ZONE {zone})::date"
-    key = of_hour if is_hourly else of_day
-    begins = "k.key" if is_hourly else f"relevo_day_begins(k.key::date, {zone})"
-    step, type_ = ("1 hour", "timestamptz") if is_hourly else ("1 day", "timestamp")
+    key, begins, step = _HOURLY if is_hourly else _DAILY
+    key = key.replace("zone", zone)
+    last = f"least($3::timestamptz - interval '1 microsecond', {now}::timestamptz)"
     return await fetch(
         f"""
         WITH entered AS (
-            SELECT {key.format(at="s.entered_at")} AS key, count(*) AS entered
+            SELECT {key.format("s.entered_at")} AS key, count(*) AS entered
             FROM {stays} AND s.entered_at >= $2 AND s.entered_at < $3 GROUP BY 1
         ), ended AS (
-            SELECT {key.format(at="s.left_at")} AS key, {_TIMES} FROM {stays} AND {_ENDED} GROUP BY 1
+            SELECT {key.format("s.left_at")} AS key, {_TIMES}
+            FROM {stays} AND {_ENDED} GROUP BY 1
         )
-        SELECT greatest({begins}, $2) AS begins_at,
+        SELECT greatest({begins.replace("zone", zone)}, $2) AS begins_at,
                (SELECT count(*) FROM {stays} AND {_BEFORE})
-                   + coalesce(sum(coalesce(e.entered, 0) - coalesce(l.left_queue, 0)) OVER (
+                   + coalesce(sum(coalesce(e.entered, 0) - coalesce(l.departed, 0)) OVER (
                        ORDER BY k.key ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
                    AS depth,
                {_SHOWN}
-        FROM generate_series({key.format(at="$2::timestamptz")}::{type_},
-                             {key.format(at=f"least($3 - interval '1 microsecond', {now})")}::{type_},
-                             interval '{step}') AS k(key)
+        FROM generate_series({key.format("$2::timestamptz")}, {key.format(last)}, {step}) AS k(key)
         LEFT JOIN entered e ON e.key = k.key LEFT JOIN ended l ON l.key = k.key
         ORDER BY k.key LIMIT {int(limit)}
         """,  # noqa: S608 - constants

@@ -17,6 +17,8 @@ from models.errors import BadUserInput
 
 REPORT_DAYS_MAX = 366
 FILTER_IDS_MAX = 20
+# Of a range.
+BOUNDS = 2
 # What no calendar of a customer service goes beyond, and every time zone reckons with.
 YEAR_MIN, YEAR_MAX = 2000, 2199
 
@@ -48,19 +50,10 @@ class Asked:
 
     def require(self) -> None:
         """Raise BadUserInput unless it is a range and short filters."""
-        days, instants = (self.from_day, self.to_day), (self.from_at, self.to_at)
-        given, other = (days, instants) if self.from_day or self.to_day else (instants, days)
-        if None in given or any(other):
-            raise BadUserInput("A range is from a day to a day, or from a time to a time.")
-        for at in (self.from_at, self.to_at):
-            if at is not None:
-                require_instant(at, path="scope")
-        for bound in given:
-            if bound is None or not YEAR_MIN <= bound.year <= YEAR_MAX:
-                raise BadUserInput(f"Reports are of the years {YEAR_MIN} to {YEAR_MAX}.")
-        for ids in (self.team_ids, self.agent_ids, self.channel_ids):
-            if ids is not None and len(ids) > FILTER_IDS_MAX:
-                raise BadUserInput(f"A filter names at most {FILTER_IDS_MAX}.")
+        _require_bounds((self.from_day, self.to_day), (self.from_at, self.to_at))
+        filters = (self.team_ids, self.agent_ids, self.channel_ids)
+        if any(len(ids) > FILTER_IDS_MAX for ids in filters if ids):
+            raise BadUserInput(f"A filter names at most {FILTER_IDS_MAX}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +107,18 @@ class Scope:
             group_by=asked.group_by,
             is_own=is_own,
         )
+
+
+def _require_bounds(*pairs: tuple[date | None, date | None]) -> None:
+    """One pair is whole, and the other is not there."""
+    given = [bound for pair in pairs for bound in pair if bound is not None]
+    if len(given) != BOUNDS or any((begin is None) != (end is None) for begin, end in pairs):
+        raise BadUserInput("A range is from a day to a day, or from a time to a time.")
+    for bound in given:
+        if isinstance(bound, datetime):
+            require_instant(bound, path="scope")
+        if not YEAR_MIN <= bound.year <= YEAR_MAX:
+            raise BadUserInput(f"Reports are of the years {YEAR_MIN} to {YEAR_MAX}.")
 
 
 def _require_range(begins_at: datetime, ends_at: datetime) -> None:

@@ -40,6 +40,9 @@ class Summary:
         """The names of the columns of its rows, or of the total where nothing divides it."""
         return [*keys_of(scope), *self.splits, *self.columns]
 
+    def is_divided(self, scope: Scope) -> bool:
+        return bool(scope.group_by or self.splits)
+
     async def total(self, scope: Scope) -> Row:
         """The columns over everything in the scope."""
         conditions, arguments = counted(self.measures, scope)

@@ -14,6 +14,7 @@ from api.graphql import GraphQLApp
 from api.health import live, ready
 from api.jobs import Jobs
 from api.rehearsal import rehearse
+from api.reports import ReportsApp
 from api.requests import bearer_token
 from api.revocation import TokenWatch
 from models import database, queue, team
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
             Route("/schema.graphql", _sdl),
+            Route("/reports/{name}.csv", ReportsApp()),
             Route("/health/live", live),
             Route("/health/ready", ready),
         ],

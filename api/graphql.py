@@ -46,7 +46,7 @@ SessionT = TypeVar("SessionT", bound=Session)
 
 # Of results without data, and only for clients that asked for the strict media type: to the others
 # 200 has always meant that a GraphQL server answered.
-_STATUS = {
+STATUSES = {
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
     "RATE_LIMITED": 429,
@@ -103,8 +103,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
             await super().__call__(scope, receive, send)
             return
         request = Request(scope, receive)
-        given = request.headers.get("x-request-id", "")
-        request_id = given if _request_id.fullmatch(given) else uuid4().hex
+        request_id = request_id_of(request)
         try:
             response = await self._respond(request, request_id)
         except ClientDisconnect:
@@ -112,7 +111,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
         except Exception:
             log.exception("request_failed", request_id=request_id)
             refusal = Refusal(500, "Internal error", code="INTERNAL_SERVER_ERROR")
-            response = _refused(refusal, JSON, request_id)
+            response = refused(refusal, JSON, request_id)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
@@ -125,7 +124,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
             context = self.new_context(session, request_id)
             result = await self._run(request.method, asked, context)
         except Refusal as refusal:
-            return _refused(refusal, media_type or JSON, request_id)
+            return refused(refusal, media_type or JSON, request_id)
         except InvalidOperationTypeError as misplaced:
             return _misplaced(misplaced, request.method, media_type or JSON, request_id)
         return _answered(result, media_type, request_id)
@@ -186,6 +185,12 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
         return orjson.dumps(data).decode()
 
 
+def request_id_of(request: Request) -> str:
+    """The caller's own, if it is a plain one."""
+    given = request.headers.get("x-request-id", "")
+    return given if _request_id.fullmatch(given) else uuid4().hex
+
+
 def _answered(result: ExecutionResult, media_type: str, request_id: str) -> Response:
     errors = [error.formatted for error in result.errors or ()]
     never_ran = isinstance(result, PreExecutionError) or (
@@ -198,7 +203,7 @@ def _answered(result: ExecutionResult, media_type: str, request_id: str) -> Resp
         payload["extensions"] = result.extensions
     status = 200
     if never_ran and media_type == GRAPHQL_RESPONSE:
-        status = _STATUS.get(str(errors[0].get("extensions", {}).get("code")), 400)
+        status = STATUSES.get(str(errors[0].get("extensions", {}).get("code")), 400)
     return _response(payload, status, media_type, request_id, {})
 
 
@@ -211,10 +216,11 @@ def _misplaced(
     refusal = Refusal(
         405 if is_method else 400, told.message, headers={"Allow": "POST"} if is_method else None
     )
-    return _refused(refusal, media_type, request_id)
+    return refused(refusal, media_type, request_id)
 
 
-def _refused(refusal: Refusal, media_type: str, request_id: str) -> Response:
+def refused(refusal: Refusal, media_type: str, request_id: str) -> Response:
+    """What a request that cannot be served is answered with."""
     told = {"message": refusal.message, "extensions": extensions(refusal.code, request_id)}
     return _response({"errors": [told]}, refusal.status, media_type, request_id, refusal.headers)
 

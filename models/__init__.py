@@ -11,6 +11,7 @@ from models.identity import ContactIdentity
 from models.membership import Membership
 from models.merge import ContactMerge
 from models.message import Message
+from models.report.figure import Measure
 from models.segment import Segment
 from models.snippet import Snippet
 from models.tag import Tag
@@ -34,6 +35,7 @@ __all__ = [
     "ContactIdentity",
     "ContactMerge",
     "Conversation",
+    "Measure",
     "Membership",
     "Message",
     "Segment",

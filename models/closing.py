@@ -5,7 +5,6 @@ Out of every queue and load; with the history of the conversation on its ticket,
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from models import event, placement, queue
@@ -25,6 +24,7 @@ from models.errors import (
     TicketLinkPending,
     TicketRequired,
 )
+from models.placement import Ended
 from models.ticket import history
 from models.ticket.action import ActionKind
 from models.ticket.at_closing import TicketAtClosing, drafts_of
@@ -176,10 +176,10 @@ async def _against_reason(id: UUID, *, by: Actor) -> list[RuleViolation]:
 
 async def _end(transaction: Transaction, rows: list[Row], terms: _Terms) -> list[Closed]:
     """Agents are locked by the first step, tickets by the second, then their numbers."""
-    closed_at = await placement.end(transaction, [row["id"] for row in rows])
+    ended = await placement.end(transaction, [row["id"] for row in rows])
     tickets = await _settle(transaction, rows, terms)
     closures = {row["id"]: uuid4() for row in rows}
-    await _write(transaction, rows, terms, closures, closed_at)
+    await _write(transaction, rows, terms, closures, ended)
     parts = [
         Part(
             workspace_id=row["workspace_id"],
@@ -188,7 +188,7 @@ async def _end(transaction: Transaction, rows: list[Row], terms: _Terms) -> list
             closure_id=closures[row["id"]],
             author_kind=ActorKind.AGENT if terms.person_id else terms.actor(row).kind,
             author_id=terms.closed_by_id,
-            messages_until=closed_at[row["id"]],
+            messages_until=ended[row["id"]].at,
         )
         for row in rows
         if row["id"] in tickets
@@ -196,7 +196,7 @@ async def _end(transaction: Transaction, rows: list[Row], terms: _Terms) -> list
     await history.append(transaction, parts)
     actions = {part.conversation_id: part.id for part in parts}
     for row in rows:
-        _record_closed(row, terms)
+        _record_closed(row, terms, ended[row["id"]])
         if row["id"] in actions:
             _record_action(row, tickets[row["id"]], actions[row["id"]], terms)
     queue.follow(transaction, agents=[row["assignee_id"] for row in rows if row["assignee_id"]])
@@ -251,7 +251,7 @@ async def _write(
     rows: list[Row],
     terms: _Terms,
     closures: dict[UUID, UUID],
-    closed_at: dict[UUID, datetime],
+    ended: dict[UUID, Ended],
 ) -> None:
     written = [
         {
@@ -260,7 +260,7 @@ async def _write(
             "conversation_id": row["id"],
             "agent_id": row["assignee_id"],
             "team_id": row["team_id"],
-            "closed_at": closed_at[row["id"]],
+            "closed_at": ended[row["id"]].at,
         }
         for row in rows
     ]
@@ -299,7 +299,7 @@ def _record_link(kind: event.Kind, row: Row, ticket_id: UUID, terms: _Terms) -> 
     )
 
 
-def _record_closed(row: Row, terms: _Terms) -> None:
+def _record_closed(row: Row, terms: _Terms, ended: Ended) -> None:
     event.record(
         event.Kind.CONVERSATION_CLOSED,
         by=terms.actor(row),
@@ -308,6 +308,7 @@ def _record_closed(row: Row, terms: _Terms) -> None:
         from_agent_id=row["assignee_id"],
         cause=terms.cause,
         reason=terms.reason_id,
+        resolution_seconds=ended.seconds,
     )
 
 

@@ -358,7 +358,7 @@ class Conversation(Record):
         if on_behalf_of is not None:
             await Agent.require_stand_in(on_behalf_of, by=by)
         async with tx() as transaction:
-            message_id = await message.append(
+            said = await message.append(
                 transaction,
                 workspace_id=self.workspace_id,
                 conversation_id=self.id,
@@ -369,8 +369,13 @@ class Conversation(Record):
                 external_id=external_id,
                 is_activity=is_activity,
             )
-            self.record(_SAID[direction], by=by, message_id=message_id, **places)
-        return message_id
+            facts = {
+                "on_behalf_of": on_behalf_of,
+                "first_response_seconds": said.first_response_seconds,
+            }
+            facts = {name: fact for name, fact in facts.items() if fact is not None}
+            self.record(_SAID[direction], by=by, message_id=said.id, **facts, **places)
+        return said.id
 
     def record(self, kind: event.Kind, *, by: Actor, **places: Any) -> None:
         """An event with the place it had on both sides, but for what `places` say changed."""

@@ -6,7 +6,7 @@ statements outside of both through `fetch()` and its siblings.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -84,8 +84,10 @@ class Transaction:
             raise asyncpg.InFailedSQLTransactionError("Nothing of this was committed.")
 
     async def _begin_runs(self) -> None:
-        """Hand the events over for numbering; what they start in workflows starts with them."""
-        pending = encode(self.events)
+        """Hand the events over for numbering; what they start in workflows starts with them, and
+        what they count as is counted with them.
+        """
+        pending = encode([_counted(fact) for fact in self.events])
         if await self._connection.fetchval("SELECT begin_runs($1::text::jsonb)", pending):
             conversations = {it["conversation_id"] for it in self.events if "conversation_id" in it}
             contacts = {it["contact_id"] for it in self.events if "contact_id" in it}
@@ -133,6 +135,20 @@ def when_runs_are_due(go_on: Callable[[set[UUID], set[UUID]], Awaitable[None]]) 
     """
     global _go_on  # noqa: PLW0603 - one per process, set when that module is imported
     _go_on = go_on
+
+
+_count: Callable[[Mapping[str, Any]], list[dict[str, Any]]] | None = None
+
+
+def count_by(figures: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
+    """Let the module of figures, which is above this one, say what each event counts as."""
+    global _count  # noqa: PLW0603 - one per process, set when that module is imported
+    _count = figures
+
+
+def _counted(fact: dict[str, Any]) -> dict[str, Any]:
+    figures = _count(fact) if _count is not None else []
+    return {**fact, "figures": figures} if figures else fact
 
 
 def credentials(database_url: str) -> dict[str, Any]:

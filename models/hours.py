@@ -46,8 +46,7 @@ class BusinessHours:
         cls, time_zone: str, weekly: Sequence[Interval], holidays: Sequence[date] = ()
     ) -> "BusinessHours":
         """Raise BadUserInput for an unknown zone, intervals that overlap, or too many."""
-        if time_zone not in available_timezones():
-            raise BadUserInput(ZONE_NAMED, path="input.businessHours")
+        _require_named(time_zone, path="input.businessHours")
         if len(weekly) > INTERVALS_MAX or len(holidays) > HOLIDAYS_MAX:
             raise BadUserInput(
                 f"Hours have at most {INTERVALS_MAX} intervals and {HOLIDAYS_MAX} holidays.",
@@ -77,11 +76,22 @@ class BusinessHours:
 
 
 async def require_known_zone(stored: dict[str, Any] | None) -> None:
+    """Raise BadUserInput when hours are of a time zone that the database lacks."""
+    await require_zone(stored["time_zone"] if stored else None, path="input.businessHours")
+
+
+async def require_zone(name: str | None, *, path: str) -> None:
     """Raise BadUserInput for a time zone that the database, which does the reckoning, lacks."""
-    if stored is not None and not await fetchval(
-        "SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)", stored["time_zone"]
-    ):
-        raise BadUserInput(ZONE_NAMED, path="input.businessHours")
+    if name is None:
+        return
+    _require_named(name, path=path)
+    if not await fetchval("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)", name):
+        raise BadUserInput(ZONE_NAMED, path=path)
+
+
+def _require_named(time_zone: str, *, path: str) -> None:
+    if time_zone not in available_timezones():
+        raise BadUserInput(ZONE_NAMED, path=path)
 
 
 def _require_intervals(ordered: tuple[Interval, ...]) -> None:

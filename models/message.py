@@ -1,5 +1,6 @@
 """Messages, to and from the customer, and the private notes between them."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -52,6 +53,16 @@ class Message(Record):
         table = "messages"
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A new message; how long the customer waited for it, where it is a person's first answer
+    since the conversation was opened, or opened again.
+    """
+
+    id: UUID
+    first_response_seconds: int | None
+
+
 def require_text(text: str) -> None:
     """Raise BadUserInput unless the text can be stored and says something."""
     base.require_text(text, path="input.text")
@@ -72,14 +83,14 @@ async def append(
     author_agent_id: UUID | None = None,
     external_id: str | None = None,
     is_activity: bool = True,
-) -> UUID:
+) -> Appended:
     """Add to a conversation whose lock the caller holds; activity restarts its idle time.
 
     Notes are activity, but never the last message that a list shows to agents. An answer of who
-    holds the conversation ends its time for answering.
+    holds the conversation ends its time for answering; what no person wrote answers nothing.
     """
     message_id = uuid4()
-    await transaction.execute(
+    seconds: int | None = await transaction.fetchval(
         """
         WITH message AS (
             INSERT INTO messages (id, workspace_id, conversation_id, direction, text,
@@ -91,11 +102,20 @@ async def append(
             WHERE $4::text = 'OUTBOUND' AND conversation_id = $3 AND ended_at IS NULL
               AND agent_id = $6 AND unanswered_since IS NOT NULL
         )
-        UPDATE conversations
-        SET last_activity_at = CASE WHEN $9 THEN relevo_now() ELSE last_activity_at END,
-            version = version + 1,
-            last_message_id = CASE WHEN $4::text = 'NOTE' THEN last_message_id ELSE $1 END
-        WHERE id = $3
+        UPDATE conversations c
+        SET last_activity_at = CASE WHEN $9 THEN t.now ELSE c.last_activity_at END,
+            version = c.version + 1,
+            last_message_id = CASE WHEN $4::text = 'NOTE' THEN c.last_message_id ELSE $1 END,
+            answered_at = CASE WHEN t.is_first_answer THEN t.now ELSE c.answered_at END
+        FROM (
+            SELECT relevo_now() AS now, coalesce(reopened_at, opened_at) AS since,
+                   answered_at IS NULL AND $4::text = 'OUTBOUND' AND $6::uuid IS NOT NULL
+                       AS is_first_answer
+            FROM conversations WHERE id = $3
+        ) t
+        WHERE c.id = $3
+        RETURNING CASE WHEN t.is_first_answer
+                       THEN greatest(0, floor(extract(epoch FROM t.now - t.since)))::int END
         """,
         message_id,
         workspace_id,
@@ -107,4 +127,4 @@ async def append(
         channel_id,
         is_activity,
     )
-    return message_id
+    return Appended(message_id, seconds)

@@ -185,7 +185,11 @@ async def _open(
         # Somebody's merge gave this contact an open one meanwhile: the next look names it.
         raise Raced from error
     conversation.record(
-        event.Kind.CONVERSATION_OPENED, by=by, from_team_id=None, rule=Rule.OPENED_BY_HAND
+        event.Kind.CONVERSATION_OPENED,
+        by=by,
+        from_team_id=None,
+        rule=Rule.OPENED_BY_HAND,
+        on_behalf_of=opener,
     )
     opened = placement.Move(Rule.OPENED_BY_HAND, event.Kind.CONVERSATION_ASSIGNED, entering=True)
     await placement.hold(conversation, opener, opened, by=by)

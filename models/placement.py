@@ -155,7 +155,15 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
         freed(transaction, conversation)
 
 
-async def end(transaction: Transaction, ids: list[UUID]) -> dict[UUID, datetime]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """When a conversation was closed, and for how long it had been open this time."""
+
+    at: datetime
+    seconds: int
+
+
+async def end(transaction: Transaction, ids: list[UUID]) -> dict[UUID, Ended]:
     """Close locked conversations, set-based: status, queues, assignments and loads.
 
     Returns when each was closed: a microsecond apart in their order, so that of a contact's
@@ -171,12 +179,14 @@ async def end(transaction: Transaction, ids: list[UUID]) -> dict[UUID, datetime]
             closed_at = t.now + (o.place - 1) * interval '1 microsecond',
             last_activity_at = t.now, version = version + 1
         FROM t, unnest($1::uuid[]) WITH ORDINALITY AS o(id, place)
-        WHERE c.id = o.id RETURNING c.id, c.closed_at
+        WHERE c.id = o.id
+        RETURNING c.id, c.closed_at, greatest(0, floor(extract(
+            epoch FROM c.closed_at - coalesce(c.reopened_at, c.opened_at))))::int AS seconds
         """,
         ids,
     )
     await assignment.end(transaction, ids, Ending.CLOSED)
-    return {row["id"]: row["closed_at"] for row in closed}
+    return {row["id"]: Ended(row["closed_at"], row["seconds"]) for row in closed}
 
 
 def freed(transaction: Transaction, conversation: "Conversation") -> None:

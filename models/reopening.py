@@ -38,12 +38,15 @@ async def open_again(
 ) -> None:
     """Let a locked, closed conversation wait in its queue; the caller places it at once.
 
+    The time to a first answer, and to a closing, begins again.
+
     The caller held its team before it. Raises Raced when that is another by now.
     """
     await transaction.execute(
         """
         UPDATE conversations SET status = 'QUEUED', closed_at = NULL, team_id = $2,
-               queued_at = relevo_now(), last_activity_at = relevo_now()
+               queued_at = relevo_now(), last_activity_at = relevo_now(),
+               reopened_at = relevo_now(), answered_at = NULL
         WHERE id = $1
         """,
         conversation.id,

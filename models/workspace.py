@@ -12,12 +12,13 @@ from models.access import OWNER_SETTERS, Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import Transaction, tx
 from models.errors import BadUserInput
-from models.hours import require_known_zone
+from models.hours import require_known_zone, require_zone
 from models.team import WINDOW_HOURS_MIN, Team, require_window
 
 OWNER_WAIT_MINUTES_MAX = 7 * 24 * 60
 # The longest idle period is thirty days.
 REMINDER_BEFORE_MINUTES_MAX = 29 * 24 * 60
+TIME_ZONE_LENGTH_MAX = 64
 
 
 class Workspace(Model):
@@ -29,6 +30,8 @@ class Workspace(Model):
     # How long before it closes a quiet conversation is reminded; empty for no reminder.
     idle_reminder_before_minutes = fields.IntField(null=True)
     business_hours: dict[str, Any] | None = fields.JSONField(null=True)
+    # Where its days begin: reports are of days.
+    time_zone = fields.CharField(max_length=TIME_ZONE_LENGTH_MAX, default="UTC")
     closing_reason_required = fields.BooleanField(default=False)
     summary_required = fields.BooleanField(default=False)
     transfers_to_unavailable = fields.BooleanField(default=False)
@@ -72,6 +75,7 @@ class Workspace(Model):
             )
         _require_reminder(changes.get("idle_reminder_before_minutes"))
         await require_known_zone(changes.get("business_hours"))
+        await require_zone(changes.get("time_zone"), path="input.timeZone")
         if "owner_setters" in changes:
             changes["owner_setters"] = _owner_setters(changes["owner_setters"])
         async with tx() as transaction:

@@ -27,6 +27,7 @@ from resolvers.messages import MessageMutation
 from resolvers.opening import OpeningMutation
 from resolvers.owners import OwnerMutation
 from resolvers.presence import PresenceMutation
+from resolvers.reports import ReportQuery
 from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
@@ -54,6 +55,7 @@ class Query(
     ExplanationQuery,
     SnippetQuery,
     WorkflowQuery,
+    ReportQuery,
 ):
     pass
 

@@ -144,6 +144,7 @@ class Workspace(Node):
     reassignment_window_hours = column(
         int | None, "reassignment_window_hours", "How long contacts come back; null for ever."
     )
+    time_zone = column(str, "time_zone", "By its name: where days begin, which reports are of.")
     business_hours = hours("When conversations are given out; null for always.")
 
     @strawberry.field(
@@ -421,10 +422,7 @@ class Closure(Node):
 
     @strawberry.field(description="The reason that was given.")
     async def closing_reason(self, info: Info) -> ClosingReason | None:
-        if self.row["reason_id"] is None:
-            return None
-        row = await info.context.loaders.closing_reasons.load(self.row["reason_id"])
-        return ClosingReason.of(row)
+        return await closing_reason_of(info, self.row["reason_id"])
 
 
 async def agent_of(info: Info, id: UUID | None) -> Agent | None:
@@ -435,6 +433,16 @@ async def agent_of(info: Info, id: UUID | None) -> Agent | None:
 async def team_of(info: Info, id: UUID | None) -> Team | None:
     row = None if id is None else await info.context.loaders.teams.load(id)
     return Team.of(row)
+
+
+async def channel_of(info: Info, id: UUID | None) -> Channel | None:
+    row = None if id is None else await info.context.loaders.channels.load(id)
+    return Channel.of(row)
+
+
+async def closing_reason_of(info: Info, id: UUID | None) -> ClosingReason | None:
+    row = None if id is None else await info.context.loaders.closing_reasons.load(id)
+    return ClosingReason.of(row)
 
 
 async def queue_of(info: Info, id: UUID | None) -> Queue | None:

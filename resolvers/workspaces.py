@@ -47,6 +47,9 @@ class WorkspaceUpdateInput(CommandInput):
     owner_setters: list[Role] | None = strawberry.field(
         default=None, description="Any of AGENT, AUDITOR and MARKETING: they may set owners too."
     )
+    time_zone: str | None = strawberry.field(
+        default=None, description="By its name, such as `America/Sao_Paulo`: where days begin."
+    )
     business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
         default=None, description="When conversations are given out; null for always open."
     )
@@ -75,6 +78,7 @@ class WorkspaceMutation:
             sticky_falls_through=input.sticky_falls_through,
             reassignment_window_hours=input.reassignment_window_hours,
             owner_setters=input.owner_setters,
+            time_zone=input.time_zone,
             business_hours=stored_hours(input.business_hours),
         )
         await WorkspaceRecord.change(by=info.context.by, **changes)

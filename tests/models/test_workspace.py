@@ -44,6 +44,7 @@ async def test_a_workspace_has_a_name(workspace: Workspace, name: str) -> None:
         {"idle_period_days": IdlePeriod.SEVEN_DAYS},
         {"closing_reason_required": True, "transfers_to_unavailable": True},
         {"owned_skips_bot": True, "sticky_falls_through": True},
+        {"time_zone": "America/Sao_Paulo"},
         {"owner_wait_minutes": 1},
         {"owner_wait_minutes": OWNER_WAIT_MINUTES_MAX},
         {"reassignment_window_hours": 1},
@@ -106,3 +107,11 @@ async def test_only_who_configures_changes_it(workspace: Workspace, role: Role) 
 
     with pytest.raises(Forbidden):
         await Workspace.change(by=as_agent(agent), name="Mine")
+
+
+@pytest.mark.parametrize("zone", ["", "America/Nowhere", "Sao Paulo", "a\0b", "+03:00", "x" * 300])
+async def test_a_time_zone_has_a_name(workspace: Workspace, zone: str) -> None:
+    with pytest.raises(BadUserInput) as refused:
+        await Workspace.change(by=by_system(workspace), time_zone=zone)
+
+    assert refused.value.path == "input.timeZone"

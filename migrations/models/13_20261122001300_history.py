@@ -1,0 +1,422 @@
+"""What reports are computed from: figures, stays in queues, and agents' time by availability.
+
+All three are written by `flush_events`, with the facts that they come from and at the same instant:
+what belongs to a range of time is there before the range ends, and nothing is counted that was not
+committed. Nothing here is ever trimmed.
+
+Of what was there before, the history tables tell all conversations, closings, assignments,
+messages and contacts. They do not tell of which team a conversation was at the time (its present
+team is taken), nor how an agent's availability changed: intervals begin with this migration.
+Reopenings, hand-overs and stays in queues are as far back as the log is.
+"""
+
+from tortoise import BaseDBAsyncClient
+
+RUN_IN_TRANSACTION = True
+
+_IDS = [
+    "conversation_id",
+    "contact_id",
+    "channel_id",
+    "message_id",
+    "from_queue_id",
+    "to_queue_id",
+    "from_agent_id",
+    "to_agent_id",
+    "from_team_id",
+    "to_team_id",
+    "ticket_id",
+]
+_MEASURES = """
+    'OPENED', 'REOPENED', 'FIRST_RESPONSE', 'CLOSED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT',
+    'NOTE_ADDED', 'CONTACT_CREATED', 'ASSIGNED', 'UNASSIGNED', 'TRANSFERRED'
+"""
+_COLUMNS = ", ".join(_IDS)
+_TYPED = ", ".join(f"{name} uuid" for name in _IDS)
+
+_FLUSH_EVENTS = f"""
+    CREATE OR REPLACE FUNCTION flush_events() RETURNS void LANGUAGE plpgsql AS $$
+    DECLARE
+        pending jsonb := current_setting('relevo.pending')::jsonb;
+        workspace uuid;
+        last bigint;
+        last_at timestamptz;
+        now_at timestamptz;
+        is_moving bool;
+        present uuid[];
+    BEGIN
+        -- Before the lock is taken, because nothing of it depends on the lock.
+        SELECT bool_or(f ->> 'from_queue_id' IS DISTINCT FROM f ->> 'to_queue_id'),
+               array_agg(coalesce(f ->> 'to_agent_id', f ->> 'from_agent_id')::uuid) FILTER (
+                   WHERE f ->> 'kind' IN ('AGENT_CREATED', 'AGENT_AVAILABILITY_CHANGED',
+                                          'AGENT_CONNECTED', 'AGENT_DISCONNECTED',
+                                          'AGENT_REACTIVATED'))
+               || array_agg((f ->> 'from_agent_id')::uuid) FILTER (
+                   WHERE f ->> 'kind' = 'AGENT_DEACTIVATED')
+        INTO is_moving, present FROM jsonb_array_elements(pending) f;
+        FOR workspace IN
+            SELECT DISTINCT (e ->> 'workspace_id')::uuid
+            FROM jsonb_array_elements(pending) e ORDER BY 1
+        LOOP
+            PERFORM pg_advisory_xact_lock(hashtextextended(workspace::text, 7));
+            SELECT e.seq, e.logged_at INTO last, last_at FROM events e
+                WHERE e.workspace_id = workspace ORDER BY e.seq DESC LIMIT 1;
+            IF last IS NULL THEN
+                SELECT floor_seq INTO last FROM logs WHERE workspace_id = workspace;
+            END IF;
+            now_at := greatest(relevo_now(), last_at);
+            WITH fact AS MATERIALIZED (
+                SELECT last + row_number() OVER (ORDER BY p.place) AS seq, e.*,
+                       p.fact -> 'figures' AS figures
+                FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place),
+                     jsonb_to_record(p.fact) AS e(
+                         workspace_id uuid, kind text, actor_kind text, actor_id uuid,
+                         {_TYPED}, data jsonb)
+                WHERE e.workspace_id = workspace
+            ), logged AS (
+                INSERT INTO events (workspace_id, seq, kind, logged_at, actor_kind, actor_id,
+                                    {_COLUMNS}, data)
+                SELECT workspace, seq, kind, now_at, actor_kind, actor_id, {_COLUMNS}, data
+                FROM fact
+            )
+            INSERT INTO figures (workspace_id, measure, at, seq, team_id, agent_id, channel_id,
+                                 conversation_id, contact_id, reason_id, seconds, detail)
+            SELECT workspace, g.measure, now_at, f.seq, g.team_id, g.agent_id, f.channel_id,
+                   f.conversation_id, f.contact_id, g.reason_id, g.seconds, g.detail
+            FROM fact f, jsonb_to_recordset(f.figures) AS g(
+                measure text, team_id uuid, agent_id uuid, reason_id uuid, seconds int,
+                detail text);
+            IF is_moving THEN
+                PERFORM move_in_queues(pending, workspace, now_at);
+            END IF;
+            IF present IS NOT NULL THEN
+                PERFORM note_availability(present, workspace, now_at);
+            END IF;
+        END LOOP;
+    END $$;
+"""
+
+# What came into a queue and left it in one transaction never stayed.
+_MOVE_IN_QUEUES = """
+    CREATE FUNCTION move_in_queues(pending jsonb, workspace uuid, moved_at timestamptz)
+        RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE queue_stays s SET left_at = moved_at, ending = m.ending
+        FROM (
+            SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS conversation_id,
+                   CASE WHEN p.fact ? 'to_queue_id' THEN 'MOVED'
+                        WHEN p.fact ->> 'kind' = 'CONVERSATION_CLOSED' THEN 'CLOSED'
+                        WHEN p.fact ? 'to_agent_id' THEN 'ASSIGNED'
+                        ELSE 'WITH_BOT' END AS ending
+            FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
+            WHERE p.fact ->> 'from_queue_id' IS DISTINCT FROM p.fact ->> 'to_queue_id'
+              AND (p.fact ->> 'workspace_id')::uuid = workspace
+            ORDER BY 1, p.place
+        ) m
+        WHERE s.conversation_id = m.conversation_id AND s.left_at IS NULL;
+        INSERT INTO queue_stays (workspace_id, team_id, conversation_id, channel_id, entered_at)
+        SELECT workspace, m.team_id, m.conversation_id, m.channel_id, moved_at
+        FROM (
+            SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS conversation_id,
+                   (p.fact ->> 'to_queue_id')::uuid AS team_id,
+                   (p.fact ->> 'channel_id')::uuid AS channel_id
+            FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
+            WHERE p.fact ->> 'from_queue_id' IS DISTINCT FROM p.fact ->> 'to_queue_id'
+              AND (p.fact ->> 'workspace_id')::uuid = workspace
+            ORDER BY 1, p.place DESC
+        ) m
+        WHERE m.team_id IS NOT NULL;
+    END $$;
+    COMMENT ON FUNCTION move_in_queues IS
+        'Ends and begins the stays of what these facts move into, between and out of queues.';
+"""
+
+# The facts come with the agents locked, so that the rows say what the facts made of them.
+_NOTE_AVAILABILITY = """
+    CREATE FUNCTION note_availability(agents uuid[], workspace uuid, changed_at timestamptz)
+        RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE availability_intervals i SET ended_at = changed_at
+        FROM present_availability p
+        WHERE i.agent_id = ANY(agents) AND i.workspace_id = workspace AND i.ended_at IS NULL
+          AND p.agent_id = i.agent_id
+          AND (p.availability, p.accepts_new) IS DISTINCT FROM (i.availability, i.accepts_new);
+        INSERT INTO availability_intervals
+            (workspace_id, agent_id, availability, accepts_new, started_at)
+        SELECT workspace, p.agent_id, p.availability, p.accepts_new, changed_at
+        FROM present_availability p
+        WHERE p.agent_id = ANY(agents) AND p.workspace_id = workspace
+          AND p.availability IS NOT NULL AND NOT EXISTS (
+              SELECT FROM availability_intervals i
+              WHERE i.agent_id = p.agent_id AND i.ended_at IS NULL);
+    END $$;
+    COMMENT ON FUNCTION note_availability IS
+        'Ends the intervals of agents whose availability is another one now, and begins theirs.';
+"""
+
+_TABLES = f"""
+    CREATE TABLE figures (
+        workspace_id uuid NOT NULL,
+        measure varchar(32) NOT NULL,
+        at timestamptz NOT NULL,
+        seq bigint,
+        team_id uuid,
+        agent_id uuid,
+        channel_id uuid,
+        conversation_id uuid,
+        contact_id uuid,
+        reason_id uuid,
+        seconds int,
+        detail varchar(32),
+        CONSTRAINT figures_measure_known CHECK (measure IN ({_MEASURES})),
+        CONSTRAINT figures_seconds_not_negative CHECK (seconds >= 0)
+    );
+    COMMENT ON TABLE figures IS
+        'One countable thing that happened, with the places it had then; immutable.';
+    COMMENT ON COLUMN figures.seq IS 'The number of its event; empty for what is older than this.';
+    COMMENT ON COLUMN figures.agent_id IS
+        'Who wrote (messages), got (ASSIGNED, REOPENED), gave away (TRANSFERRED), lost (UNASSIGNED) or held it.';
+    COMMENT ON COLUMN figures.seconds IS
+        'From the last opening or reopening to the first response, or to the closing.';
+    COMMENT ON COLUMN figures.detail IS
+        'The rule; of a closing its cause; of a hand-over AGENT or TEAM, whoever received it.';
+    CREATE INDEX figures_in_order ON figures (workspace_id, measure, at)
+        INCLUDE (team_id, agent_id, channel_id, seconds, detail, reason_id);
+    CREATE TRIGGER figures_never_change BEFORE UPDATE OR DELETE ON figures
+        FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+    CREATE TABLE queue_stays (
+        workspace_id uuid NOT NULL,
+        team_id uuid NOT NULL,
+        conversation_id uuid NOT NULL,
+        channel_id uuid,
+        entered_at timestamptz NOT NULL,
+        left_at timestamptz,
+        ending varchar(16),
+        CONSTRAINT queue_stays_ending_known CHECK (
+            ending IN ('ASSIGNED', 'MOVED', 'CLOSED', 'WITH_BOT')),
+        CONSTRAINT queue_stays_end_in_some_way CHECK ((left_at IS NULL) = (ending IS NULL)),
+        CONSTRAINT queue_stays_end_after_they_begin CHECK (left_at >= entered_at)
+    );
+    COMMENT ON TABLE queue_stays IS
+        'The time for which a conversation waited in a queue; open while left_at is empty.';
+    CREATE UNIQUE INDEX queue_stays_one_open_per_conversation ON queue_stays (conversation_id)
+        WHERE left_at IS NULL;
+    CREATE INDEX queue_stays_entered ON queue_stays (workspace_id, entered_at)
+        INCLUDE (team_id, channel_id, left_at, ending);
+    CREATE INDEX queue_stays_left ON queue_stays (workspace_id, left_at)
+        INCLUDE (team_id, channel_id, entered_at, ending);
+    CREATE INDEX queue_stays_at ON queue_stays USING gist (tstzrange(entered_at, left_at));
+
+    CREATE TABLE availability_intervals (
+        workspace_id uuid NOT NULL,
+        agent_id uuid NOT NULL,
+        availability varchar(16) NOT NULL,
+        accepts_new bool NOT NULL,
+        started_at timestamptz NOT NULL,
+        ended_at timestamptz,
+        CONSTRAINT availability_intervals_known CHECK (
+            availability IN ('ONLINE', 'AWAY', 'OFFLINE')),
+        CONSTRAINT availability_intervals_end_after_they_begin CHECK (ended_at >= started_at)
+    );
+    COMMENT ON TABLE availability_intervals IS
+        'The time for which an agent was there, or was not; open while ended_at is empty.';
+    COMMENT ON COLUMN availability_intervals.availability IS
+        'What it said, and OFFLINE for as long as no device is connected.';
+    CREATE UNIQUE INDEX availability_intervals_one_open_per_agent
+        ON availability_intervals (agent_id) WHERE ended_at IS NULL;
+    CREATE INDEX availability_intervals_in_order
+        ON availability_intervals (workspace_id, agent_id, started_at)
+        INCLUDE (ended_at, availability, accepts_new);
+
+    CREATE VIEW present_availability AS
+        SELECT workspace_id, id AS agent_id,
+               CASE WHEN NOT is_active THEN NULL
+                    WHEN is_connected THEN availability ELSE 'OFFLINE' END AS availability,
+               accepts_new
+        FROM agents;
+    COMMENT ON VIEW present_availability IS
+        'What an agent''s open interval says; of a deactivated one, who has none, nothing.';
+
+    ALTER TABLE conversations
+        ADD COLUMN reopened_at timestamptz,
+        ADD COLUMN answered_at timestamptz;
+    COMMENT ON COLUMN conversations.reopened_at IS
+        'Since when it is, or was, open this time; empty for one that was never reopened.';
+    COMMENT ON COLUMN conversations.answered_at IS
+        'When a person first answered since it was opened, or opened again.';
+"""
+
+_STRETCHES = """
+    CREATE TEMP TABLE stretches ON COMMIT DROP AS
+    WITH begun AS (
+        SELECT id AS conversation_id, opened_at AS started_at FROM conversations
+        UNION ALL
+        SELECT conversation_id, logged_at FROM events WHERE kind = 'CONVERSATION_REOPENED'
+    )
+    SELECT conversation_id, started_at,
+           lead(started_at, 1, 'infinity') OVER (
+               PARTITION BY conversation_id ORDER BY started_at) AS ended_at
+    FROM begun;
+    CREATE INDEX ON stretches (conversation_id, started_at);
+    ANALYZE stretches;
+"""
+
+_SECONDS = "greatest(0, extract(epoch FROM {end} - s.started_at))::int"
+_BACKFILL = f"""
+    {_STRETCHES}
+    UPDATE conversations c SET reopened_at = s.started_at
+    FROM stretches s
+    WHERE s.conversation_id = c.id AND s.ended_at = 'infinity' AND s.started_at > c.opened_at;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, channel_id, conversation_id, contact_id)
+    SELECT workspace_id, 'OPENED', opened_at, team_id, channel_id, id, contact_id
+    FROM conversations ORDER BY opened_at;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id, detail)
+    SELECT workspace_id,
+           CASE kind WHEN 'CONVERSATION_REOPENED' THEN 'REOPENED'
+                     WHEN 'CONVERSATION_UNASSIGNED' THEN 'UNASSIGNED' ELSE 'TRANSFERRED' END,
+           logged_at,
+           CASE kind WHEN 'CONVERSATION_REOPENED' THEN to_team_id ELSE from_team_id END,
+           CASE kind WHEN 'CONVERSATION_REOPENED' THEN to_agent_id ELSE from_agent_id END,
+           channel_id, conversation_id, contact_id,
+           CASE kind WHEN 'CONVERSATION_TRANSFERRED'
+                     THEN CASE WHEN to_agent_id IS NULL THEN 'TEAM' ELSE 'AGENT' END
+                     ELSE data ->> 'rule' END
+    FROM events
+    WHERE kind IN ('CONVERSATION_REOPENED', 'CONVERSATION_UNASSIGNED', 'CONVERSATION_TRANSFERRED')
+    ORDER BY workspace_id, seq;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id, reason_id, seconds, detail)
+    SELECT x.workspace_id, 'CLOSED', x.closed_at, x.team_id, x.agent_id, c.channel_id, c.id,
+           c.contact_id, x.reason_id, {_SECONDS.format(end="x.closed_at")}, x.cause
+    FROM closures x JOIN conversations c ON c.id = x.conversation_id
+    LEFT JOIN LATERAL (
+        SELECT started_at FROM stretches s
+        WHERE s.conversation_id = c.id AND s.started_at <= x.closed_at
+        ORDER BY s.started_at DESC LIMIT 1) s ON true
+    ORDER BY x.closed_at;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id, detail)
+    SELECT a.workspace_id, 'ASSIGNED', a.started_at, a.team_id, a.agent_id, c.channel_id, c.id,
+           c.contact_id, a.rule
+    FROM assignments a JOIN conversations c ON c.id = a.conversation_id ORDER BY a.started_at;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id)
+    SELECT m.workspace_id,
+           CASE m.direction WHEN 'INBOUND' THEN 'MESSAGE_RECEIVED'
+                            WHEN 'OUTBOUND' THEN 'MESSAGE_SENT' ELSE 'NOTE_ADDED' END,
+           m.created_at, c.team_id,
+           CASE m.direction WHEN 'INBOUND' THEN a.agent_id ELSE m.author_agent_id END,
+           c.channel_id, c.id, c.contact_id
+    FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    LEFT JOIN LATERAL (
+        SELECT agent_id FROM assignments a
+        WHERE m.direction = 'INBOUND' AND a.conversation_id = c.id AND a.started_at <= m.created_at
+          AND (a.ended_at IS NULL OR a.ended_at > m.created_at)
+        ORDER BY a.started_at DESC LIMIT 1) a ON true
+    ORDER BY m.created_at;
+
+    WITH answer AS (
+        INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id,
+                             conversation_id, contact_id, seconds)
+        SELECT c.workspace_id, 'FIRST_RESPONSE', m.created_at, c.team_id, m.author_agent_id,
+               c.channel_id, c.id, c.contact_id, {_SECONDS.format(end="m.created_at")}
+        FROM stretches s JOIN conversations c ON c.id = s.conversation_id
+        CROSS JOIN LATERAL (
+            SELECT created_at, author_agent_id FROM messages m
+            WHERE m.conversation_id = c.id AND m.direction = 'OUTBOUND'
+              AND m.author_agent_id IS NOT NULL
+              AND m.created_at >= s.started_at AND m.created_at < s.ended_at
+            ORDER BY m.created_at LIMIT 1) m
+        ORDER BY m.created_at
+        RETURNING conversation_id, at
+    )
+    UPDATE conversations c SET answered_at = a.at
+    FROM answer a WHERE a.conversation_id = c.id AND a.at >= coalesce(c.reopened_at, c.opened_at);
+
+    INSERT INTO figures (workspace_id, measure, at, contact_id)
+    SELECT workspace_id, 'CONTACT_CREATED', created_at, id FROM contacts ORDER BY created_at;
+
+    INSERT INTO queue_stays
+        (workspace_id, team_id, conversation_id, channel_id, entered_at, left_at, ending)
+    SELECT workspace_id, to_queue_id, conversation_id, channel_id, logged_at, left_at,
+           CASE WHEN left_at IS NULL THEN NULL
+                WHEN next_queue_id IS NOT NULL THEN 'MOVED'
+                WHEN next_kind = 'CONVERSATION_CLOSED' THEN 'CLOSED'
+                WHEN next_agent_id IS NOT NULL THEN 'ASSIGNED' ELSE 'WITH_BOT' END
+    FROM (
+        SELECT *, lead(logged_at) OVER moves AS left_at, lead(kind) OVER moves AS next_kind,
+               lead(to_queue_id) OVER moves AS next_queue_id,
+               lead(to_agent_id) OVER moves AS next_agent_id
+        FROM events
+        WHERE conversation_id IS NOT NULL AND from_queue_id IS DISTINCT FROM to_queue_id
+        WINDOW moves AS (PARTITION BY conversation_id ORDER BY seq)
+    ) e
+    WHERE to_queue_id IS NOT NULL AND (left_at IS NOT NULL OR EXISTS (
+        SELECT FROM conversations c WHERE c.id = e.conversation_id AND c.status = 'QUEUED'
+          AND c.team_id = e.to_queue_id))
+    ORDER BY logged_at;
+    INSERT INTO queue_stays (workspace_id, team_id, conversation_id, channel_id, entered_at)
+    SELECT c.workspace_id, c.team_id, c.id, c.channel_id, c.queued_at FROM conversations c
+    WHERE c.status = 'QUEUED' AND NOT EXISTS (
+        SELECT FROM queue_stays s WHERE s.conversation_id = c.id AND s.left_at IS NULL);
+
+    INSERT INTO availability_intervals
+        (workspace_id, agent_id, availability, accepts_new, started_at)
+    SELECT workspace_id, agent_id, availability, accepts_new, relevo_now()
+    FROM present_availability WHERE availability IS NOT NULL;
+    DROP TABLE stretches;
+"""
+
+
+async def upgrade(db: BaseDBAsyncClient) -> str:
+    return f"""
+        {_TABLES}
+        {_MOVE_IN_QUEUES}
+        {_NOTE_AVAILABILITY}
+        {_BACKFILL}
+        {_FLUSH_EVENTS}
+    """
+
+
+async def downgrade(db: BaseDBAsyncClient) -> str:
+    return f"""
+        CREATE OR REPLACE FUNCTION flush_events() RETURNS void LANGUAGE plpgsql AS $$
+        DECLARE
+            pending jsonb := current_setting('relevo.pending')::jsonb;
+            workspace uuid;
+            last bigint;
+            last_at timestamptz;
+        BEGIN
+            FOR workspace IN
+                SELECT DISTINCT (e ->> 'workspace_id')::uuid
+                FROM jsonb_array_elements(pending) e ORDER BY 1
+            LOOP
+                PERFORM pg_advisory_xact_lock(hashtextextended(workspace::text, 7));
+                SELECT e.seq, e.logged_at INTO last, last_at FROM events e
+                    WHERE e.workspace_id = workspace ORDER BY e.seq DESC LIMIT 1;
+                IF last IS NULL THEN
+                    SELECT floor_seq INTO last FROM logs WHERE workspace_id = workspace;
+                END IF;
+                INSERT INTO events (workspace_id, seq, kind, logged_at, actor_kind, actor_id,
+                                    {_COLUMNS}, data)
+                SELECT workspace, last + row_number() OVER (ORDER BY p.place), e.kind,
+                       greatest(relevo_now(), last_at), e.actor_kind, e.actor_id, {_COLUMNS}, e.data
+                FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place),
+                     jsonb_to_record(p.fact) AS e(
+                         workspace_id uuid, kind text, actor_kind text, actor_id uuid,
+                         {_TYPED}, data jsonb)
+                WHERE e.workspace_id = workspace;
+            END LOOP;
+        END $$;
+        DROP FUNCTION move_in_queues, note_availability;
+        DROP VIEW present_availability;
+        DROP TABLE figures, queue_stays, availability_intervals;
+        ALTER TABLE conversations DROP COLUMN reopened_at, DROP COLUMN answered_at;
+    """

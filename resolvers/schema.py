@@ -33,6 +33,7 @@ from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
+from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
 from resolvers.workspaces import WorkspaceMutation
 
@@ -48,6 +49,7 @@ class Query(
     SessionQuery,
     EventQuery,
     ExplanationQuery,
+    TicketQuery,
 ):
     pass
 
@@ -74,6 +76,7 @@ class Mutation(
     ContactMutation,
     ContactFieldMutation,
     SegmentMutation,
+    TicketMutation,
 ):
     pass
 

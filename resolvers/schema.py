@@ -36,6 +36,7 @@ from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
+from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
@@ -56,6 +57,7 @@ class Query(
     SnippetQuery,
     WorkflowQuery,
     ReportQuery,
+    TicketQuery,
 ):
     pass
 
@@ -85,6 +87,7 @@ class Mutation(
     SegmentMutation,
     SnippetMutation,
     WorkflowMutation,
+    TicketMutation,
 ):
     pass
 

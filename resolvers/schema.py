@@ -34,6 +34,7 @@ from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
+from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
 from resolvers.workspaces import WorkspaceMutation
 
@@ -50,6 +51,7 @@ class Query(
     EventQuery,
     ClosingQuery,
     ExplanationQuery,
+    TicketQuery,
 ):
     pass
 
@@ -77,6 +79,7 @@ class Mutation(
     ContactMutation,
     ContactFieldMutation,
     SegmentMutation,
+    TicketMutation,
 ):
     pass
 

@@ -33,6 +33,7 @@ from resolvers.pagination import (
     paginate,
 )
 from resolvers.segment import segment_of
+from resolvers.ticket import action_of, ticket_of
 from resolvers.types import (
     Agent,
     AgentConnection,
@@ -288,6 +289,8 @@ _FINDERS: dict[str, Find] = {
     "Segment": segment_of,
     "Tag": tag_of,
     "Team": _team,
+    "Ticket": ticket_of,
+    "TicketAction": action_of,
     "Workspace": _workspace,
 }
 

@@ -6,7 +6,7 @@ find; a single condition over both would read every ticket.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -71,9 +71,8 @@ async def page(wanted: Filter, bounds: Bounds, *, by: Actor) -> list[Row]:
     column, way = bounds.order.value, bounds.way
     return await fetch(
         f"""
-        SELECT {COLUMNS} FROM tickets
-        WHERE {statement.condition} AND {statement.between(bounds)}
-        ORDER BY tickets.{column} {way}, tickets.id {way} LIMIT {bounds.size}
+        SELECT * FROM ({statement.select(COLUMNS, statement.between(bounds))}) found
+        ORDER BY {column} {way}, id {way} LIMIT {bounds.size}
         """,  # noqa: S608 - conditions of ours
         *statement.arguments,
     )
@@ -83,7 +82,7 @@ async def count(wanted: Filter, *, by: Actor) -> int:
     """How many visible tickets meet a filter."""
     statement = await _Statement.of(wanted, by=by)
     found: int = await fetchval(
-        f"SELECT count(*) FROM tickets WHERE {statement.condition}",  # noqa: S608 - conditions of ours
+        f"SELECT count(*) FROM ({statement.select('tickets.id')}) found",  # noqa: S608 - conditions of ours
         *statement.arguments,
     )
     return found
@@ -96,28 +95,37 @@ COLUMNS = """tickets.id, tickets.number, tickets.subject, tickets.description,
 
 @dataclass(slots=True)
 class _Statement:
-    """A condition on tickets with its arguments; the first is the workspace."""
+    """Selects of tickets, one for each way of finding them; the first argument is the workspace."""
 
-    condition: str = ""
-    arguments: list[object] = field(default_factory=list)
+    conditions: list[str]
+    ways: list[str]
+    arguments: list[object]
 
     @classmethod
     async def of(cls, wanted: Filter, *, by: Actor) -> "_Statement":
-        statement = cls(arguments=[by.workspace_id])
-        parts = ["tickets.workspace_id = $1", await Ticket.sight(by), *statement._own(wanted)]
+        statement = cls(
+            conditions=["tickets.workspace_id = $1", await Ticket.sight(by)],
+            ways=["true"],
+            arguments=[by.workspace_id],
+        )
+        statement.conditions += statement._own(wanted)
         if wanted.tag_id is not None:
-            parts.append(
+            statement.conditions.append(
                 f"""EXISTS (SELECT FROM ticket_tags t WHERE t.ticket_id = tickets.id
                     AND t.tag_id = {statement._given(wanted.tag_id)})"""
             )
         if wanted.search is not None:
-            found = " UNION ".join(
-                f"SELECT id FROM tickets WHERE workspace_id = $1 AND {way}"  # noqa: S608 - ours
-                for way in statement._ways(wanted.search.strip())
-            )
-            parts.append(f"tickets.id IN ({found})" if found else "false")
-        statement.condition = " AND ".join(parts)
+            # What has neither digits nor letters finds nothing.
+            statement.ways = statement._ways(wanted.search.strip()) or ["false"]
         return statement
+
+    def select(self, columns: str, between: str = "true") -> str:
+        """The tickets that are found in any way, each once."""
+        return " UNION ".join(
+            f"SELECT {columns} FROM tickets WHERE "  # noqa: S608 - conditions of ours
+            + " AND ".join([*self.conditions, between, way])
+            for way in self.ways
+        )
 
     def between(self, bounds: Bounds) -> str:
         """The condition of a page's cursors."""

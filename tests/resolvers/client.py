@@ -1,6 +1,6 @@
 """How tests call the API: over HTTP with a bearer token, as a client would; and whom they ask."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Self
@@ -20,6 +20,7 @@ from models import (
     Segment,
     Tag,
     Team,
+    Ticket,
     Workspace,
     snooze,
 )
@@ -29,6 +30,7 @@ from models.closing import close
 from models.database import fetch
 from models.merge import merge
 from models.tag import tag_contact
+from models.ticket import link
 from models.token import SESSION_DAYS, Token, TokenKind
 from resolvers.ids import encode
 from tests.factories import (
@@ -38,6 +40,7 @@ from tests.factories import (
     a_conversation,
     a_segment,
     a_team,
+    a_ticket,
     a_workspace,
     an_agent,
     as_agent,
@@ -56,6 +59,7 @@ ID_TYPES = (
     "Segment",
     "Tag",
     "Team",
+    "Ticket",
 )
 
 
@@ -158,6 +162,7 @@ class Company:
     spare_field: ContactField
     segment: Segment
     spare_segment: Segment
+    ticket: Ticket
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -173,6 +178,7 @@ class Company:
             "Segment": self.segment.id,
             "Tag": self.tag.id,
             "Team": self.team.id,
+            "Ticket": self.ticket.id,
             "Token": self.token.id,
             "Workspace": self.workspace.id,
         }
@@ -233,6 +239,7 @@ async def a_company() -> Company:
         spare_field=await a_contact_field(workspace, name="Spare"),
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
+        ticket=await a_ticket(contact),
     )
 
 
@@ -244,13 +251,16 @@ class BusyCompany(Company):
     snoozed: Conversation
     one_of_many: Conversation
     answer: Message
+    linked: Conversation
+    proposed: Conversation
+    also_proposed: Conversation
 
 
 async def a_busy_company() -> BusyCompany:
     company = await a_company()
     desk, operator = company.desk, company.operator
-    put_off, snoozed, answered = [
-        await a_conversation(company.workspace, channel=desk, holder=operator) for _ in range(3)
+    put_off, snoozed, answered, linked, proposed, also_proposed = [
+        await a_conversation(company.workspace, channel=desk, holder=operator) for _ in range(6)
     ]
     return BusyCompany(
         **{part.name: getattr(company, part.name) for part in fields(company)},
@@ -258,6 +268,9 @@ async def a_busy_company() -> BusyCompany:
         snoozed=await _snoozed(snoozed),
         one_of_many=await a_conversation(company.workspace, channel=company.channel),
         answer=await _answer(answered),
+        linked=await _with_ticket(linked, company.ticket, link.link),
+        proposed=await _with_ticket(proposed, company.ticket, link.propose),
+        also_proposed=await _with_ticket(also_proposed, company.ticket, link.propose),
     )
 
 
@@ -265,6 +278,15 @@ async def _snoozed(conversation: Conversation) -> Conversation:
     by = Actor.system(conversation.workspace_id)
     async with working(conversation.id, by=by) as held:
         await snooze.begin(held, by=by)
+    return conversation
+
+
+async def _with_ticket(
+    conversation: Conversation, ticket: Ticket, way: Callable[..., Awaitable[None]]
+) -> Conversation:
+    by = Actor.system(conversation.workspace_id)
+    async with working(conversation.id, by=by) as held:
+        await way(held, ticket.id, by=by)
     return conversation
 
 
@@ -306,6 +328,7 @@ async def contents() -> dict[str, int]:
     rows = await fetch(
         f"""
         SELECT {counts}, (SELECT sum(version) FROM conversations) AS versions,
+               (SELECT sum(version) FROM tickets) AS ticket_versions,
                (SELECT max(last_activity_at)::text FROM conversations) AS activity,
                (SELECT sum(load) FROM agents) AS loads
         """

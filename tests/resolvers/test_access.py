@@ -34,11 +34,16 @@ from tests.resolvers.documents import OPERATIONS, put, valid
 
 PEOPLE = tuple(role.value for role in Role if role is not Role.INTEGRATION)
 ROLES = (*PEOPLE, *SCOPES)
-(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
+(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = (
+    SCOPES[:11]
+)
+(TICKETS, WORK_TICKETS) = SCOPES[11:]
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
 SAVING_SEGMENTS = ("MARKETING", *EDITING_CONTACTS)
+READING_TICKETS = ("OPERATOR", "AUDITOR", "ADMIN", TICKETS, WORK_TICKETS)
+WORKING_TICKETS = ("OPERATOR", "ADMIN", WORK_TICKETS)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
 CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
@@ -65,6 +70,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "segments": ("AGENT", *READING_CONTACTS),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
+    "ticket": READING_TICKETS,
+    "tickets": READING_TICKETS,
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
@@ -100,6 +107,12 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversationOpen": ("OPERATOR", "ADMIN"),
     "conversationPauseBot": ("OPERATOR", "ADMIN"),
     "conversationPick": ("OPERATOR", "ADMIN"),
+    # Of the scopes no single one sees a conversation and works tickets.
+    "conversationLinkTicket": ("OPERATOR", "ADMIN"),
+    "conversationProposeTicket": ("OPERATOR", "ADMIN", RECEIVE),
+    "conversationUnlinkTicket": ("OPERATOR", "ADMIN"),
+    "ticketLinkConfirm": ("OPERATOR", "ADMIN"),
+    "ticketLinkReject": ("OPERATOR", "ADMIN"),
     "conversationReopen": WORKING,
     "conversationResumeBot": WORKING,
     "conversationSetLine": WORKING,
@@ -130,6 +143,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teamMemberRemove": CONFIGURING,
     "teamMembersReorder": CONFIGURING,
     "teamUpdate": CONFIGURING,
+    "ticketAddAction": WORKING_TICKETS,
+    "ticketCreate": WORKING_TICKETS,
+    "ticketUpdate": WORKING_TICKETS,
     "tokenCreate": CONFIGURING,
     "tokenRevoke": CONFIGURING,
     "workspaceUpdate": CONFIGURING,

@@ -273,6 +273,10 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("segmentCreate", ("input", "filter", "search"), 200),
     ("segmentCreate", ("input", "filter", "fields", "value"), 1_000),
     ("segmentUpdate", ("input", "name"), 200),
+    ("ticketCreate", ("input", "subject"), 200),
+    ("ticketCreate", ("input", "description"), 10_000),
+    ("ticketCreate", ("input", "tags"), 50),
+    ("ticketUpdate", ("input", "subject"), 200),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -317,6 +321,9 @@ async def test_a_text_fills_its_column_and_no_more(
         ("conversationTransfer", ("input", "reason")),
         ("agentCreate", ("input", "email")),
         ("teamCreate", ("input", "name")),
+        ("ticketCreate", ("input", "subject")),
+        ("ticketUpdate", ("input", "subject")),
+        ("ticketAddAction", ("input", "text")),
         ("teamUpdate", ("input", "name")),
         ("agentCreate", ("input", "name")),
         ("channelCreate", ("input", "name")),

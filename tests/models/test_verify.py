@@ -12,9 +12,11 @@ from models.database import Transaction, tx
 from models.decision import Distribution
 from models.invariant import Invariant
 from models.merge import merge
+from models.reopening import reopen
 from models.verify import violations, violations_in
 from tests.conftest import Clock
 from tests.factories import (
+    A_TICKET,
     a_channel,
     a_contact,
     a_contact_field,
@@ -29,6 +31,7 @@ from tests.factories import (
 NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
 CHANGEABLE = "ALTER TABLE figures DISABLE TRIGGER figures_never_change;"
+IMMUTABLE_NO_MORE = "SET LOCAL session_replication_role = replica"
 
 # What is broken, and how; a statement first takes away the constraint that stands before it.
 CORRUPTIONS: list[tuple[Invariant | str, str]] = [
@@ -75,7 +78,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.CLOSURE_HAS_AN_EVENT,
         "UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
     ),
-    (invariant.CLOSURE_HAS_AN_EVENT, "DELETE FROM closures"),
+    (invariant.CLOSURE_HAS_AN_EVENT, f"{IMMUTABLE_NO_MORE}; DELETE FROM closures"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "UPDATE events SET data = data - 'assignment'"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "DELETE FROM assignments WHERE ending = 'CLOSED'"),
     (
@@ -107,7 +110,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         invariant.GROUPS_FORM_TREES,
         "UPDATE teams a SET parent_id = b.id FROM teams b"
-        " WHERE a.id <> b.id AND NOT (a.is_todos OR b.is_todos) AND a.line = 'SALES'",
+        " WHERE a.id <> b.id AND NOT (a.is_todos OR b.is_todos)"
+        " AND a.line = 'SALES' AND b.line = 'SALES'",
     ),
     (
         invariant.MESSAGES_BELONG,
@@ -228,6 +232,27 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET is_active = false"),
+    (invariant.TICKETS_NUMBERED, "UPDATE tickets SET number = number + 1"),
+    (
+        invariant.CLOSED_WITH_ITS_HISTORY,
+        "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",
+    ),
+    *[
+        (promise, f"{IMMUTABLE_NO_MORE}; DELETE FROM ticket_actions")
+        for promise in (invariant.CLOSED_WITH_ITS_HISTORY, invariant.SUPPORT_CLOSED_WITH_A_TICKET)
+    ],
+    (
+        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        "UPDATE conversations c SET line = 'SUPPORT' WHERE status = 'CLOSED'",
+    ),
+    (
+        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        "UPDATE assignments SET line = 'SUPPORT' WHERE ending = 'CLOSED'",
+    ),
+    *[
+        (invariant.PARTS_APART, f"{IMMUTABLE_NO_MORE}; UPDATE ticket_actions SET {change}")
+        for change in ("messages_after = NULL", "messages_until = messages_until + '1 s'")
+    ],
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -253,6 +278,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
 @pytest.fixture
 async def office(workspace: Workspace) -> Workspace:
     """A row for every promise to be broken by."""
+    await an_answered_one(workspace)
     manual = await a_team(workspace)
     automatic = await a_team(workspace, distribution=Distribution.LEAST_OPEN)
     agent = await an_agent(workspace, teams=[automatic])
@@ -273,6 +299,17 @@ async def office(workspace: Workspace) -> Workspace:
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     await a_known_one(workspace)
     return workspace
+
+
+async def an_answered_one(workspace: Workspace) -> None:
+    """A question that came to a department, and came again, with a ticket of its own."""
+    by = by_system(workspace)
+    asked = await a_conversation(workspace, team=await a_team(workspace, line=Line.SUPPORT))
+    async with working(asked.id, by=by) as conversation:
+        await close(conversation, by=by, ticket=A_TICKET)
+    await reopen(asked.id, by=by)
+    async with working(asked.id, by=by) as conversation:
+        await close(conversation, by=by)
 
 
 async def a_known_one(workspace: Workspace) -> None:

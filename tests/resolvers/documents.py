@@ -127,8 +127,11 @@ def _places(path: Path, type: GraphQLNamedType, scalar: str) -> Iterator[Path]:
             yield from _places((*path, name), get_named_type(field.type), scalar)
 
 
-def selection(field: GraphQLField, depth: int = 2) -> str:
-    """The scalars below a field, and those of its objects a few steps deep; no page in a page."""
+def selection(field: GraphQLField, depth: int = 2, *, paged: bool = False) -> str:
+    """The scalars below a field, and those of its objects a few steps deep.
+
+    No page in a page, and no parts of many kinds.
+    """
     type = get_named_type(field.type)
     if isinstance(type, GraphQLUnionType):
         return f"{{ __typename {' '.join(map(_member, type.types))} }}"
@@ -138,11 +141,20 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
     for name, part in type.fields.items():
         below = get_named_type(part.type)
         if not isinstance(below, OBJECTS):
-            parts.append(name)
+            parts += _plain(name, part, paged=paged)
         elif depth and not below.name.endswith("Connection"):
             wraps = below.name.endswith(("Edge", "PageInfo"))
-            parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
+            in_page = paged or type.name.endswith("Connection")
+            deeper = selection(part, depth if wraps else depth - 1, paged=in_page)
+            parts.append(f"{name} {deeper}")
     return f"{{ {' '.join(parts)} }}"
+
+
+def _plain(name: str, field: GraphQLField, *, paged: bool) -> list[str]:
+    """A scalar, or parts of many kinds with their scalars."""
+    if not isinstance(get_named_type(field.type), GraphQLUnionType):
+        return [name]
+    return [] if paged else [f"{name} {selection(field)}"]
 
 
 def _member(type: GraphQLObjectType) -> str:
@@ -174,7 +186,9 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     for outer, name in pairwise(("", *above)):
         if outer in ONE_OF and name not in inner:
             inner.clear()
-        inner = inner.setdefault(name, deepcopy(BESIDE.get(name, {})))
+        if not isinstance(inner.get(name), dict):
+            inner[name] = deepcopy(BESIDE.get(name, {}))
+        inner = inner[name]
     inner[last] = [value] if last in LISTS else value
     return variables
 

@@ -132,10 +132,10 @@ def _places(path: Path, type: GraphQLNamedType, scalar: str) -> Iterator[Path]:
             yield from _places((*path, name), get_named_type(field.type), scalar)
 
 
-def selection(field: GraphQLField, depth: int = 2) -> str:
-    """The scalars below a field, and those of its objects a few steps deep; no page in a page.
+def selection(field: GraphQLField, depth: int = 2, *, paged: bool = False) -> str:
+    """The scalars below a field, and those of its objects a few steps deep.
 
-    Whatever must be asked for something is left out.
+    No page in a page, no parts of many kinds, and nothing that must be asked for something.
     """
     type = get_named_type(field.type)
     if isinstance(type, GraphQLUnionType):
@@ -147,15 +147,24 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
     for name, part in asked.items():
         below = get_named_type(part.type)
         if not isinstance(below, OBJECTS):
-            parts.append(name)
+            parts += _plain(name, part, paged=paged)
         elif depth and not below.name.endswith("Connection"):
             wraps = below.name.endswith(("Edge", "PageInfo"))
-            parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
+            in_page = paged or type.name.endswith("Connection")
+            deeper = selection(part, depth if wraps else depth - 1, paged=in_page)
+            parts.append(f"{name} {deeper}")
     return f"{{ {' '.join(parts)} }}"
 
 
 def _needs_more(field: GraphQLField) -> bool:
     return any(is_required_argument(argument) for argument in field.args.values())
+
+
+def _plain(name: str, field: GraphQLField, *, paged: bool) -> list[str]:
+    """A scalar, or parts of many kinds with their scalars."""
+    if not isinstance(get_named_type(field.type), GraphQLUnionType):
+        return [name]
+    return [] if paged else [f"{name} {selection(field)}"]
 
 
 def _member(type: GraphQLObjectType) -> str:
@@ -187,7 +196,9 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     for outer, name in pairwise(("", *above)):
         if outer in ONE_OF and name not in inner:
             inner.clear()
-        inner = inner.setdefault(name, deepcopy(BESIDE.get(name, {})))
+        if not isinstance(inner.get(name), dict):
+            inner[name] = deepcopy(BESIDE.get(name, {}))
+        inner = inner[name]
     inner[last] = [value] if last in LISTS else value
     return variables
 

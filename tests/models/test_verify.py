@@ -23,6 +23,7 @@ from tests.factories import (
     a_conversation,
     a_message,
     a_team,
+    a_ticket,
     an_agent,
     by_system,
     working,
@@ -192,6 +193,20 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         )
         for table in ("conversations", "contact_identities")
     ],
+    (
+        invariant.MERGED_HAVE_NOTHING,
+        "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
+    ),
+    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 3 WHERE number = 2"),
+    (
+        invariant.TICKETS_WITHOUT_HOLES,
+        "ALTER TABLE tickets DROP CONSTRAINT tickets_number_once;UPDATE tickets SET number = 1",
+    ),
+    (invariant.TICKET_HAS_AN_EVENT, "DELETE FROM tickets WHERE number = 2"),
+    (
+        invariant.TICKET_HAS_AN_EVENT,
+        "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
+    ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),
     (
@@ -232,7 +247,6 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET is_active = false"),
-    (invariant.TICKETS_NUMBERED, "UPDATE tickets SET number = number + 1"),
     (
         invariant.CLOSED_WITH_ITS_HISTORY,
         "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",
@@ -298,6 +312,8 @@ async def office(workspace: Workspace) -> Workspace:
     twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     await a_known_one(workspace)
+    for _ in range(2):
+        await a_ticket(twins[0])
     return workspace
 
 

@@ -149,10 +149,10 @@ def selection(field: GraphQLField, depth: int = 2, *, paged: bool = False) -> st
         if not isinstance(below, OBJECTS):
             parts += _plain(name, part, paged=paged)
         elif depth and not below.name.endswith("Connection"):
-            wraps = below.name.endswith(("Edge", "PageInfo"))
+            # What an edge wraps is among the nodes of its page, too.
+            below_it = 0 if below.name.endswith("Edge") else depth - (below.name != "PageInfo")
             in_page = paged or type.name.endswith("Connection")
-            deeper = selection(part, depth if wraps else depth - 1, paged=in_page)
-            parts.append(f"{name} {deeper}")
+            parts.append(f"{name} {selection(part, below_it, paged=in_page)}")
     return f"{{ {' '.join(parts)} }}"
 
 

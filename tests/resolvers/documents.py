@@ -198,6 +198,7 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     ),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
+    "conversationCanClose": (("conversationId",),),
     "conversationChanged": (("conversationId",),),
     "conversationClose": _ids("conversationId"),
     "conversationHandOff": _ids("conversationId"),
@@ -260,6 +261,8 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("conversationOpen", "channelId"): "desk",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
+    # Whoever closes the usual one may have no ticket for it.
+    ("conversationSetLine", "conversationId"): "to_the_other_line",
     ("conversationSnooze", "conversationId"): "to_put_off",
     ("conversationWake", "conversationId"): "snoozed",
     ("conversationProposeTicket", "conversationId"): "to_put_off",
@@ -277,6 +280,7 @@ INSTEAD: Mapping[tuple[str, str], str] = {
 # What an object in a list must say beside a value that is put into it.
 BESIDE: Mapping[str, dict[str, Any]] = {
     "addIdentities": {"externalId": "i-3"},
+    "create": {"subject": "The light is out"},
     "fields": {"value": "Lima"},
     "identities": {"externalId": "i-3"},
     "removeIdentities": {"externalId": "i-3"},

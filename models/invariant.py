@@ -268,13 +268,15 @@ SKIPPED_WHILE_WAITING = Invariant(
     """,
 )
 MERGED_HAVE_NOTHING = Invariant(
-    "What was merged into another contact has no conversation and no identity",
+    "What was merged into another contact has no conversation, no identity and no ticket",
     """
     SELECT format('contact %s is merged into %s and has %s', o.id, o.merged_into_id, h.id)
     FROM contacts o JOIN (
         SELECT contact_id, id FROM conversations
         UNION ALL
-        SELECT contact_id, id FROM contact_identities) h ON h.contact_id = o.id
+        SELECT contact_id, id FROM contact_identities
+        UNION ALL
+        SELECT requester_id, id FROM tickets) h ON h.contact_id = o.id
     WHERE o.merged_into_id IS NOT NULL
     """,
 )
@@ -287,15 +289,6 @@ MERGED_BY_A_MERGE = Invariant(
     FULL JOIN (SELECT merged_id, array_agg(survivor_id) AS survivors FROM contact_merges
                WHERE split_at IS NULL GROUP BY 1) m ON m.merged_id = o.id
     WHERE m.survivors IS DISTINCT FROM ARRAY[o.merged_into_id]
-    """,
-)
-TICKETS_NUMBERED = Invariant(
-    "A workspace's tickets are numbered 1, 2, 3 ... without holes",
-    """
-    SELECT format('workspace %s has %s tickets from %s to %s', workspace_id, tickets, first, last)
-    FROM (SELECT workspace_id, count(*) AS tickets, min(number) AS first, max(number) AS last
-          FROM tickets GROUP BY 1) t
-    WHERE first <> 1 OR last <> tickets
     """,
 )
 CLOSED_WITH_ITS_HISTORY = Invariant(
@@ -333,6 +326,29 @@ PARTS_APART = Invariant(
               AS before
           FROM ticket_actions WHERE kind = 'HISTORY') a
     WHERE messages_after IS DISTINCT FROM before
+    """,
+)
+TICKETS_WITHOUT_HOLES = Invariant(
+    "Tickets are numbered 1, 2, 3 ... in each workspace, without holes",
+    """
+    SELECT format('workspace %s has %s tickets from %s to %s', workspace_id, tickets, first, last)
+    FROM (SELECT workspace_id, count(*) AS tickets, count(DISTINCT number) AS numbers,
+                 min(number) AS first, max(number) AS last
+          FROM tickets GROUP BY 1) t
+    WHERE first <> 1 OR last <> tickets OR numbers <> tickets
+    """,
+)
+TICKET_HAS_AN_EVENT = Invariant(
+    "Every ticket has exactly one event of its opening, as long as the log is whole",
+    """
+    SELECT format('ticket %s has %s events of its opening', id, coalesce(events, 0))
+    FROM (SELECT id FROM tickets
+          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)) t
+    FULL JOIN (SELECT ticket_id AS id, count(*) AS events FROM events
+               WHERE kind = 'TICKET_CREATED'
+                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
+               GROUP BY 1) e USING (id)
+    WHERE t.id IS NULL OR events IS DISTINCT FROM 1
     """,
 )
 NO_IDLE_CAPACITY = Invariant(
@@ -385,8 +401,9 @@ ALWAYS = (
     SKIPPED_WHILE_WAITING,
     MERGED_HAVE_NOTHING,
     MERGED_BY_A_MERGE,
-    TICKETS_NUMBERED,
     CLOSED_WITH_ITS_HISTORY,
     SUPPORT_CLOSED_WITH_A_TICKET,
     PARTS_APART,
+    TICKETS_WITHOUT_HOLES,
+    TICKET_HAS_AN_EVENT,
 )

@@ -193,6 +193,7 @@ SERVED_BY = {
 }
 
 
+@pytest.mark.leaves_violations
 async def test_no_search_reads_every_ticket(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from tests.factories import (
     a_conversation,
     a_message,
     a_team,
+    a_ticket,
     an_agent,
     by_system,
     working,
@@ -191,6 +192,20 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         )
         for table in ("conversations", "contact_identities")
     ],
+    (
+        invariant.MERGED_HAVE_NOTHING,
+        "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
+    ),
+    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 3 WHERE number = 2"),
+    (
+        invariant.TICKETS_WITHOUT_HOLES,
+        "ALTER TABLE tickets DROP CONSTRAINT tickets_number_once;UPDATE tickets SET number = 1",
+    ),
+    (invariant.TICKET_HAS_AN_EVENT, "DELETE FROM tickets WHERE number = 2"),
+    (
+        invariant.TICKET_HAS_AN_EVENT,
+        "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
+    ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),
     (
@@ -198,7 +213,6 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE contact_merges SET survivor_id = (SELECT id FROM contacts"
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
-    (invariant.TICKETS_NUMBERED, "UPDATE tickets SET number = number + 1"),
     (
         invariant.CLOSED_WITH_ITS_HISTORY,
         "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",
@@ -264,6 +278,8 @@ async def office(workspace: Workspace) -> Workspace:
     twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     await a_known_one(workspace)
+    for _ in range(2):
+        await a_ticket(twins[0])
     return workspace
 
 

@@ -130,8 +130,9 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
         if not isinstance(below, OBJECTS):
             parts.append(name)
         elif depth and not below.name.endswith("Connection"):
-            wraps = below.name.endswith(("Edge", "PageInfo"))
-            parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
+            # What an edge wraps is among the nodes of its page, too.
+            below_it = 0 if below.name.endswith("Edge") else depth - (below.name != "PageInfo")
+            parts.append(f"{name} {selection(part, below_it)}")
     return f"{{ {' '.join(parts)} }}"
 
 

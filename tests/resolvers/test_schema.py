@@ -53,6 +53,7 @@ BOUNDED_LISTS = {
     "BusinessHours.holidays": "400 days",
     "Contact.tags": "20 on one contact",
     "Conversation.tags": "20 on one conversation",
+    "Ticket.tags": "20 on one ticket",
     **dict.fromkeys(TAG_EVENTS, "the names that one command takes"),
     "Decision.candidates": "recorded as it was; never read row by row",
     "Decision.passedOver": "the rules of the precedence",

@@ -264,6 +264,7 @@ class BusyCompany(Company):
     """A company with one of everything that some command asks for, too."""
 
     to_put_off: Conversation
+    to_the_other_line: Conversation
     snoozed: Conversation
     one_of_many: Conversation
     answer: Message
@@ -281,6 +282,7 @@ async def a_busy_company() -> BusyCompany:
     return BusyCompany(
         **{part.name: getattr(company, part.name) for part in fields(company)},
         to_put_off=put_off,
+        to_the_other_line=await a_conversation(company.workspace, channel=company.channel),
         snoozed=await _snoozed(snoozed),
         one_of_many=await a_conversation(company.workspace, channel=company.channel),
         answer=await _answer(answered),

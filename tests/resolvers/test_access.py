@@ -59,6 +59,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "contactFields": ("AGENT", *READING_CONTACTS, CONFIGURE),
     "contacts": READING_CONTACTS,
     "conversation": SEEING,
+    "conversationCanClose": SEEING,
     "conversations": SEEING,
     "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
     "node": SEEING,

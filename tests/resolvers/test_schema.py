@@ -47,6 +47,7 @@ BOUNDED_LISTS = {
     "SegmentFilter.tagIds": "20",
     "Workspace.ownerSetters": "the three roles that may be among them",
     "Query.nodes": "as many as the ids that were sent",
+    "ConversationCanClose.missing": "the rules that there are about closing",
     "Viewer.scopes": "the scopes there are",
     "BusinessHours.weekly": "50 intervals",
     "BusinessHours.holidays": "400 days",

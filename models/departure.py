@@ -12,14 +12,15 @@ from models.decision import Rule
 from models.errors import InUse, LastAdmin, NotFound, TargetInactive, TargetNotAllowed
 from models.succession import Uses, counted
 from models.token import revoke_all_of
+from models.workflow import destination
 
 
 async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
     """End an agent's account: sessions, invitations, presence; what it holds goes back to queues.
 
     Its memberships stay, out of distribution, for its return. A replacement becomes target of its
-    channels and owner of its contacts. Raises InUse, LastAdmin, TargetNotAllowed, TargetInactive,
-    RoleCannotHold, AgentInactive, NotFound.
+    channels and owner of its contacts, and workflows give to it. Raises InUse, LastAdmin,
+    TargetNotAllowed, TargetInactive, RoleCannotHold, AgentInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
     if by.agent_id == id:
@@ -33,9 +34,11 @@ async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None)
         if set(await _conversations(transaction, id)) - set(conversations):
             raise Raced
         await _require_another_admin(agent)
+        uses = await uses.with_workflows(transaction, by.workspace_id)
         if replacement_id is not None:
             await _require_replacement(replacement_id, agent, by=by)
             await uses.hand_over(transaction, replacement_id, by=by)
+            await destination.hand_over(id, replacement_id, by=by)
         elif uses:
             raise InUse("agent", **uses.counted())
         event.record(
@@ -84,12 +87,15 @@ async def change(id: UUID, *, by: Actor, **changes: Any) -> None:
         if role is not Role.ADMIN:
             await _require_another_admin(agent)
         if uses is not None:
-            await _require_nothing(transaction, uses, conversations)
+            await _require_nothing(transaction, uses, conversations, by.workspace_id)
         await Agent.change(id, by=by, **changes)
 
 
-async def _require_nothing(transaction: Transaction, uses: Uses, conversations: list[UUID]) -> None:
+async def _require_nothing(
+    transaction: Transaction, uses: Uses, conversations: list[UUID], workspace_id: UUID
+) -> None:
     await uses.require_all(transaction)
+    uses = await uses.with_workflows(transaction, workspace_id)
     held = await _conversations(transaction, uses.id)
     if set(held) - set(conversations):
         raise Raced

@@ -12,6 +12,7 @@ from models.decision import Distribution
 from models.invariant import Invariant
 from models.merge import merge
 from models.verify import violations, violations_in
+from models.workflow.definition import AssignStep
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -20,6 +21,7 @@ from tests.factories import (
     a_conversation,
     a_message,
     a_team,
+    a_workflow,
     an_agent,
     by_system,
     working,
@@ -193,6 +195,12 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE contact_merges SET survivor_id = (SELECT id FROM contacts"
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
+    (
+        invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE,
+        "UPDATE teams SET is_active = false WHERE NOT is_todos",
+    ),
+    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
+    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -237,6 +245,8 @@ async def office(workspace: Workspace) -> Workspace:
     twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     await a_known_one(workspace)
+    for target in ({"team_id": automatic.id}, {"agent_id": agent.id}):
+        await a_workflow(workspace, AssignStep(key="give", **target), published=True)
     return workspace
 
 

@@ -13,14 +13,16 @@ from models.errors import InUse, LastAdmin, NotFound, TargetInactive, TargetNotA
 from models.succession import Uses, counted
 from models.ticket.succession import hand_over
 from models.token import revoke_all_of
+from models.workflow import destination
 
 
 async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
     """End an agent's account: sessions, invitations, presence; what it holds goes back to queues.
 
     Its memberships stay, out of distribution, for its return, and so do its tickets. A replacement
-    becomes target of its channels, owner of its contacts and assignee of its tickets. Raises InUse,
-    LastAdmin, TargetNotAllowed, TargetInactive, RoleCannotHold, AgentInactive, NotFound.
+    becomes target of its channels, owner of its contacts and assignee of its tickets, and workflows
+    give to it. Raises InUse, LastAdmin, TargetNotAllowed, TargetInactive, RoleCannotHold,
+    AgentInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
     if by.agent_id == id:
@@ -34,9 +36,11 @@ async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None)
         if set(await _conversations(transaction, id)) - set(conversations):
             raise Raced
         await _require_another_admin(agent)
+        uses = await uses.with_workflows(transaction, by.workspace_id)
         if replacement_id is not None:
             await _require_replacement(replacement_id, agent, by=by)
             await uses.hand_over(transaction, replacement_id, by=by)
+            await destination.hand_over(id, replacement_id, by=by)
         elif uses:
             raise InUse("agent", **uses.counted())
         event.record(
@@ -87,12 +91,15 @@ async def change(id: UUID, *, by: Actor, **changes: Any) -> None:
         if role is not Role.ADMIN:
             await _require_another_admin(agent)
         if uses is not None:
-            await _require_nothing(transaction, uses, conversations)
+            await _require_nothing(transaction, uses, conversations, by.workspace_id)
         await Agent.change(id, by=by, **changes)
 
 
-async def _require_nothing(transaction: Transaction, uses: Uses, conversations: list[UUID]) -> None:
+async def _require_nothing(
+    transaction: Transaction, uses: Uses, conversations: list[UUID], workspace_id: UUID
+) -> None:
     await uses.require_all(transaction)
+    uses = await uses.with_workflows(transaction, workspace_id)
     held = await _conversations(transaction, uses.id)
     if set(held) - set(conversations):
         raise Raced

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from models import candidates, reservation
+from models.access import IS_HOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +404,20 @@ TICKET_HAS_AN_EVENT = Invariant(
     WHERE t.id IS NULL OR events IS DISTINCT FROM 1
     """,
 )
+WORKFLOWS_GIVE_TO_WHO_IS_THERE = Invariant(
+    "No active workflow gives conversations to a team or an agent that is gone",
+    f"""
+    SELECT format('workflow %s gives to team %s or agent %s, which is gone',
+                  w.id, s ->> 'team_id', s ->> 'agent_id')
+    FROM workflows w JOIN workflow_revisions r ON r.id = w.revision_id
+    CROSS JOIN LATERAL jsonb_array_elements(r.definition -> 'steps') AS s
+    LEFT JOIN teams t ON t.id = (s ->> 'team_id')::uuid AND t.workspace_id = w.workspace_id
+    LEFT JOIN agents a ON a.id = (s ->> 'agent_id')::uuid AND a.workspace_id = w.workspace_id
+    WHERE w.status = 'ACTIVE'
+      AND ((s ->> 'team_id' IS NOT NULL AND t.is_active IS NOT TRUE)
+           OR (s ->> 'agent_id' IS NOT NULL AND (a.is_active AND {IS_HOLDER}) IS NOT TRUE))
+    """,  # noqa: S608 - a constant
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
@@ -462,4 +477,5 @@ ALWAYS = (
     PARTS_APART,
     TICKETS_WITHOUT_HOLES,
     TICKET_HAS_AN_EVENT,
+    WORKFLOWS_GIVE_TO_WHO_IS_THERE,
 )

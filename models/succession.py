@@ -1,6 +1,6 @@
 """What points to a team or an agent: what keeps it from going, and who takes that over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal, TypedDict
@@ -27,11 +27,13 @@ class Counted(TypedDict):
 
     channels: tuple[list[UUID], int]
     contacts: tuple[list[UUID], int]
+    workflows: tuple[list[UUID], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """The channels that a team or an agent is the target of, and the contacts that it owns.
+    """The channels that a team or an agent is the target of, the contacts that it owns, and the
+    workflows that give conversations to it.
 
     Locked for the rest of the transaction; of the contacts that stay, only the first are named.
     """
@@ -40,18 +42,20 @@ class Uses:
     id: UUID
     channels: list[UUID]
     contacts: list[UUID]
+    workflows: list[UUID]
 
     def __bool__(self) -> bool:
-        return bool(self.channels or self.contacts)
+        return bool(self.channels or self.contacts or self.workflows)
 
     @classmethod
     async def locked(cls, transaction: Transaction, noun: Noun, id: UUID) -> "Uses":
-        """The uses, locked before the team or the agent is."""
+        """The uses that are locked before the team or the agent is: all but workflows."""
         return cls(
             noun,
             id,
             contacts=[row["id"] for row in await transaction.fetch(_contacts(noun), id)],
             channels=[row["id"] for row in await transaction.fetch(_channels(noun), id)],
+            workflows=[],
         )
 
     async def require_all(self, transaction: Transaction) -> None:
@@ -62,9 +66,29 @@ class Uses:
         ):
             raise Raced
 
+    async def with_workflows(self, transaction: Transaction, workspace_id: UUID) -> "Uses":
+        """These and the workflows, once the team or the agent is locked.
+
+        Whoever publishes one locks what it names first and the workflow then: so it names nobody
+        who goes, or is found here.
+        """
+        await transaction.execute(
+            """
+            SELECT FROM workflows WHERE workspace_id = $1 AND status <> 'ARCHIVED'
+            ORDER BY id FOR NO KEY UPDATE
+            """,
+            workspace_id,
+        )
+        found = await transaction.fetch(_WORKFLOWS, workspace_id, _STEPS[self.noun], str(self.id))
+        return replace(self, workflows=[row["id"] for row in found])
+
     def counted(self) -> "Counted":
         """What a refusal tells of them."""
-        return Counted(channels=counted(self.channels), contacts=counted(self.contacts))
+        return Counted(
+            channels=counted(self.channels),
+            contacts=counted(self.contacts),
+            workflows=counted(self.workflows),
+        )
 
     async def hand_over(self, transaction: Transaction, to_id: UUID, *, by: Actor) -> None:
         """Let a replacement, which is locked too, be the target and the owner instead."""
@@ -123,6 +147,29 @@ def _contacts(noun: Noun) -> str:
 def _channels(noun: Noun) -> str:
     points = " OR ".join(f"{column} = $1" for column in _TARGETS[noun])
     return f"SELECT id FROM channels WHERE {points} ORDER BY id FOR NO KEY UPDATE"  # noqa: S608 - columns of ours
+
+
+# Those that are published, and those with a run that goes on, however they are published by now.
+_WORKFLOWS = """
+    WITH going AS MATERIALIZED (
+        SELECT DISTINCT revision_id FROM workflow_runs
+        WHERE workspace_id = $1 AND due_at IS NOT NULL
+    )
+    SELECT w.id FROM workflows w
+    WHERE w.workspace_id = $1 AND EXISTS (
+        SELECT FROM workflow_revisions r
+        WHERE r.workflow_id = w.id
+          AND ((w.status = 'ACTIVE' AND r.id = w.revision_id)
+               OR r.id IN (SELECT revision_id FROM going))
+          AND jsonb_path_exists(r.definition, $2::text::jsonpath,
+                                jsonb_build_object('id', $3::text)))
+    ORDER BY w.position, w.id
+"""
+# The steps of a definition that give conversations to each.
+_STEPS: dict[Noun, str] = {
+    "team": "$.steps[*] ? (@.team_id == $id)",
+    "agent": "$.steps[*] ? (@.agent_id == $id)",
+}
 
 
 async def hold_targets(transaction: Transaction, ids: list[UUID]) -> None:

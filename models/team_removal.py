@@ -11,11 +11,12 @@ from models.errors import InUse, NotFound, TargetInactive, TargetNotAllowed, Tea
 from models.succession import Uses
 from models.team import Team, lock_drawing_from
 from models.ticket.succession import hand_over
+from models.workflow import destination
 
 
 async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
-    """Let a team go for good; a replacement of its line takes over its channels, its contacts,
-    its conversations and its tickets.
+    """Let a team go for good; a replacement of its line takes over its channels, its contacts, its
+    conversations, its tickets and its place in workflows.
 
     Without one, what waits or is with the bot goes where its channel or the Todos say, what is
     held stays held, tickets keep their department, and the groups below move up. A department that
@@ -28,15 +29,16 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
         uses = await _own_uses(transaction, id, by=by)
         team, replacement = await _locked(transaction, id, replacement_id, by=by)
         await uses.require_all(transaction)
+        # In the order of locks: what it has is locked after it, and before anything changes.
+        conversation_ids = await _lock_conversations(transaction, id)
+        uses = await uses.with_workflows(transaction, by.workspace_id)
         lists = await transfer_list.naming_only(transaction, id, replacement_id)
         if lists or (uses and replacement is None):
             raise InUse("team", departments=succession.counted(lists), **uses.counted())
         if replacement is not None:
             await _require_room(team, replacement)
-        # In the order of locks: what it has is locked after it, and before anything changes.
-        conversation_ids = await _lock_conversations(transaction, id)
-        if replacement is not None:
             await uses.hand_over(transaction, replacement.id, by=by)
+            await destination.hand_over(id, replacement.id, by=by)
         await transfer_list.leave(transaction, id, replacement_id, by=by)
         await _dissolve(transaction, team)
         event.record(event.Kind.TEAM_DELETED, by=by, from_team_id=id, to_team_id=replacement_id)

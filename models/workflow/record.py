@@ -139,7 +139,7 @@ class Workflow(Record):
                 raise Raced
             if found := await workflow.defects():
                 raise WorkflowInvalid(defects=[str(defect) for defect in found])
-            await workflow.keep_revision(by=by)
+            await workflow.keep_revision(workflow.definition, by=by)
 
     @classmethod
     async def archive(cls, id: UUID, *, by: Actor) -> None:
@@ -186,19 +186,25 @@ class Workflow(Record):
         """What its draft says."""
         return Definition.recall(self.draft)
 
-    async def keep_revision(self, *, by: Actor) -> None:
-        """Make the draft of a locked workflow its next revision, if it is not that already."""
+    async def rewrite(self, definition: Definition, *, by: Actor) -> None:
+        """Give a locked workflow another draft, whatever that names."""
+        self.draft = definition.stored
+        self.version += 1
+        await self.save(update_fields=["draft", "version"])
+        event.record(event.Kind.WORKFLOW_UPDATED, by=by, workflow=self.id)
+
+    async def keep_revision(self, definition: Definition, *, by: Actor) -> None:
+        """Let a locked workflow run like this from now on, if it does not already."""
         last = await WorkflowRevision.filter(workflow_id=self.id).order_by("-number").first()
-        if last is not None and last.definition == self.draft:
+        if last is not None and last.definition == definition.stored:
             return
-        definition = self.definition
         revision = await WorkflowRevision.create(
             workspace_id=self.workspace_id,
             workflow_id=self.id,
             number=last.number + 1 if last else 1,
             trigger=definition.trigger,
             is_once=definition.is_once,
-            definition=self.draft,
+            definition=definition.stored,
         )
         self.status, self.revision_id = WorkflowStatus.ACTIVE, revision.id
         self.version += 1

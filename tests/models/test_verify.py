@@ -14,6 +14,7 @@ from models.invariant import Invariant
 from models.merge import merge
 from models.reopening import reopen
 from models.verify import violations, violations_in
+from models.workflow.definition import AssignStep
 from tests.conftest import Clock
 from tests.factories import (
     A_TICKET,
@@ -24,6 +25,7 @@ from tests.factories import (
     a_message,
     a_team,
     a_ticket,
+    a_workflow,
     an_agent,
     by_system,
     working,
@@ -267,6 +269,12 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         (invariant.PARTS_APART, f"{IMMUTABLE_NO_MORE}; UPDATE ticket_actions SET {change}")
         for change in ("messages_after = NULL", "messages_until = messages_until + '1 s'")
     ],
+    (
+        invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE,
+        "UPDATE teams SET is_active = false WHERE NOT is_todos",
+    ),
+    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
+    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -314,6 +322,8 @@ async def office(workspace: Workspace) -> Workspace:
     await a_known_one(workspace)
     for _ in range(2):
         await a_ticket(twins[0])
+    for target in ({"team_id": automatic.id}, {"agent_id": agent.id}):
+        await a_workflow(workspace, AssignStep(key="give", **target), published=True)
     return workspace
 
 

@@ -11,6 +11,7 @@ from models import Contact
 from models.contact_search import Filter
 from models.decision import Distribution
 from models.tag import tag_conversation
+from models.workflow.definition import AssignStep
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -19,6 +20,7 @@ from tests.factories import (
     a_conversation,
     a_segment,
     a_team,
+    a_workflow,
     an_agent,
     as_agent,
     by_system,
@@ -150,6 +152,8 @@ LISTS: dict[str, str] = {
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
     " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
     " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",
+    "workflows": "id name published { trigger } defects { kind } steps {"
+    " ... on WorkflowAssignStep { agent { name } team { name } } }",
 }
 
 
@@ -164,6 +168,7 @@ async def test_every_list_costs_the_same_however_long_it_is(
         values = [(field.id, "Lima")]
         await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
         await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
+        await a_workflow(busy.workspace, AssignStep(key="give", team_id=team.id), published=True)
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))
     page = (

@@ -14,6 +14,7 @@ from models.decision import Distribution
 from models.tag import tag_conversation
 from models.ticket.action import ActionKind, add_action
 from models.ticket.link import link
+from models.workflow.definition import AssignStep
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -24,6 +25,7 @@ from tests.factories import (
     a_snippet,
     a_team,
     a_ticket,
+    a_workflow,
     an_agent,
     as_agent,
     by_system,
@@ -161,6 +163,8 @@ LISTS: dict[str, str] = {
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
     " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
     " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",
+    "workflows": "id name published { trigger } defects { kind } steps {"
+    " ... on WorkflowAssignStep { agent { name } team { name } } }",
 }
 
 
@@ -181,6 +185,7 @@ async def test_every_list_costs_the_same_however_long_it_is(
         async with working(known.id, by=by) as conversation:
             await link(conversation, ticket.id, by=by)
         await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
+        await a_workflow(busy.workspace, AssignStep(key="give", team_id=team.id), published=True)
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))
     below = LISTS[name].replace("HELD", encode("Conversation", busy.held.id))

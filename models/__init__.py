@@ -16,6 +16,7 @@ from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow import walk as _walk  # noqa: F401 - it says where workflows send
 from models.workspace import Workspace
 
 __all__ = [

@@ -16,7 +16,9 @@ from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
-from models.workflow import walk as _walk  # noqa: F401 - it says where workflows send
+from models.workflow import advance as advance
+from models.workflow import walk as walk
+from models.workflow.run import WorkflowRun
 from models.workspace import Workspace
 
 __all__ = [
@@ -37,5 +39,6 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "WorkflowRun",
     "Workspace",
 ]

@@ -142,6 +142,27 @@ class Settings:
     online_only: bool | None = None
     max_open: int | None = None
 
+    @classmethod
+    def of(
+        cls,
+        workflow: UUID,
+        key: str,
+        *,
+        distribution: Distribution | None,
+        online_only: bool | None,
+        max_open: int | None,
+    ) -> "Settings | None":
+        """Those of a step, if it sets anything."""
+        if distribution is None and online_only is None and max_open is None:
+            return None
+        return cls(
+            workflow=workflow,
+            key=key,
+            distribution=distribution,
+            online_only=online_only,
+            max_open=max_open,
+        )
+
     def over(self, facts: Facts) -> Facts:
         """The team's facts with these instead of its own settings; the pointer stays the team's."""
         return replace(

@@ -307,6 +307,7 @@ async def _apply(transaction: Transaction, round_: Round, entering: frozenset[UU
         await _move_pointers(transaction, round_)
     if round_.waiting:
         await _keep_decisions(transaction, round_.waiting)
+    _tell_stranded(round_.waiting)
     for row, hold in zip(round_.given, round_.holds, strict=True):
         event.record(
             event.Kind.CONVERSATION_ASSIGNED,
@@ -347,6 +348,21 @@ async def _keep_decisions(
         [row["id"] for row, _ in waiting],
         [encode(_kept(row, made)) for row, made in waiting],
     )
+
+
+def _tell_stranded(waiting: list[tuple[Waiting, Decision]]) -> None:
+    """Of those for whom nobody is eligible, as the decision now says for the first time."""
+    for row, made in waiting:
+        if made.outcome is Outcome.NOBODY_ELIGIBLE:
+            event.record(
+                event.Kind.CONVERSATION_STRANDED,
+                by=Actor.system(row["workspace_id"]),
+                conversation_id=row["id"],
+                contact_id=row["contact_id"],
+                channel_id=row["channel_id"],
+                from_team_id=row["team_id"],
+                to_team_id=row["team_id"],
+            )
 
 
 def _kept(row: Waiting, made: Decision) -> dict[str, Any]:

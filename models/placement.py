@@ -138,14 +138,18 @@ async def reserve(
 
 
 async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor) -> None:
-    """Take a locked conversation from its agent and let the bot go on, seen by those of a team."""
+    """Take a locked conversation from its agent or queue and let the bot go on.
+
+    Those of a team see it.
+    """
     async with tx() as transaction:
         await assignment.end(transaction, [conversation.id], Ending.UNASSIGNED)
         await transaction.execute(
             """
             UPDATE conversations
             SET status = 'BOT', assignee_id = NULL, team_id = $3, decision = $2::text::jsonb,
-                snoozed_until = NULL, distribution = NULL,
+                snoozed_until = NULL, reserved_for_id = NULL, reserved_until = NULL,
+                skipped_agent_id = NULL, skipped_until = NULL, distribution = NULL,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
@@ -153,7 +157,13 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
             encode(decision.with_bot()),
             team_id,
         )
-        conversation.record(event.Kind.BOT_RESUMED, by=by, to_agent_id=None, to_team_id=team_id)
+        conversation.record(
+            event.Kind.BOT_RESUMED,
+            by=by,
+            to_queue_id=None,
+            to_agent_id=None,
+            to_team_id=team_id,
+        )
         freed(transaction, conversation)
 
 

@@ -91,18 +91,15 @@ class Directed:
     @property
     def settings(self) -> Settings | None:
         """What counts instead of the team's settings while it waits there, if anything does."""
-        if self.team_id is None or (self.distribution, self.online_only, self.max_open) == _OWN:
+        if self.team_id is None:
             return None
-        return Settings(
-            workflow=self.workflow_id,
-            key=self.key,
+        return Settings.of(
+            self.workflow_id,
+            self.key,
             distribution=self.distribution,
             online_only=self.online_only,
             max_open=self.max_open,
         )
-
-
-_OWN = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import orjson
 
-from models import precedence, routing
+from models import routing
 from models.access import IS_HOLDER
 from models.base import Line
 from models.channel import SERVE_SUPPORT
-from models.database import Row, Transaction, fetchval
+from models.database import Row, Transaction
 from models.precedence import Directed, Reason
 from models.routing import Asked
 from models.workflow import condition
@@ -126,20 +126,6 @@ async def directions(transaction: Transaction, asked: Asked) -> tuple[Directed, 
     return tuple(found)
 
 
-async def placed_by(conversation_id: UUID) -> tuple[UUID, str] | None:
-    """The workflow and the key of the ASSIGN by which routing placed a conversation where it is."""
-    facts = await fetchval(_ROUTED_BY, conversation_id)
-    step = precedence.place(precedence.recall(orjson.loads(facts))).step if facts else None
-    return (step.workflow_id, step.key) if step else None
-
-
-_ROUTED_BY = """
-    SELECT coalesce(c.decision, a.decision) -> 'routed' -> 'facts' FROM conversations c
-    LEFT JOIN assignments a ON a.conversation_id = c.id AND a.ended_at IS NULL
-    WHERE c.id = $1 AND coalesce(c.decision, a.decision) ->> 'rule' = 'WORKFLOW'
-"""
-
-
 @lru_cache(maxsize=DEFINITIONS_KEPT_MAX)
 def _recalled(definition: str) -> Definition:
     return Definition.recall(orjson.loads(definition))
@@ -181,7 +167,8 @@ _WORKFLOWS = f"""
     WHERE w.workspace_id = $1 AND w.status = 'ACTIVE' AND r.trigger = 'CONVERSATION_OPENED'
       AND NOT (r.is_once AND EXISTS (
           SELECT FROM workflow_runs o
-          WHERE o.workflow_id = w.id AND o.contact_id = $2 AND o.is_once))
+          WHERE o.workflow_id = w.id AND o.contact_id = $2 AND o.is_once
+            AND o.status <> 'STARTING'))
     ORDER BY w.position, w.created_at, w.id LIMIT $3
 """  # noqa: S608 - a constant
 

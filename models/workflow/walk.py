@@ -33,9 +33,8 @@ from models.workflow.definition import (
     Step,
     TagStep,
 )
+from models.workflow.record import WORKFLOWS_MAX
 
-# More than a workspace has of all triggers together.
-WORKFLOWS_MAX = 200
 # Published definitions never change, and reading one anew takes longer than walking it.
 DEFINITIONS_KEPT_MAX = 512
 

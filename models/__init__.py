@@ -17,6 +17,8 @@ from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
 from models.workflow import advance as advance
+from models.workflow import walk as walk
+from models.workflow.record import Workflow, WorkflowRevision
 from models.workflow.run import WorkflowRun
 from models.workspace import Workspace
 
@@ -38,6 +40,8 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "Workflow",
+    "WorkflowRevision",
     "WorkflowRun",
     "Workspace",
 ]

@@ -29,7 +29,7 @@
         ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
         │   AlreadyLinked  RequesterRequired  TicketChanged
         └── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
-            WorkflowRanAlready  ConversationRequired  VariableUnknown
+            WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
 lower camel case to ids, numbers and enum values.
@@ -577,6 +577,13 @@ class WorkflowNotManual(RuleViolation):
         super().__init__(
             "The workflow is not one to run by hand.", path="input.workflowId", trigger=trigger
         )
+
+
+class WorkflowChanged(RuleViolation):
+    """It is no longer the version that you saw."""
+
+    def __init__(self, *, version: int) -> None:
+        super().__init__("The workflow changed since you saw it.", currentVersion=version)
 
 
 class WorkflowRanAlready(RuleViolation):

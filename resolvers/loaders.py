@@ -20,6 +20,10 @@ from models.contact_search import Bounds, Wanted
 from models.database import fetch
 from models.team import Team
 from models.visibility import VISIBLE, Visibility
+from models.workflow.defect import Defect
+from models.workflow.definition import Definition
+from models.workflow.facts import facts_of
+from models.workflow.lint import lint
 from resolvers.pagination import BY_CREATION, Connection, Edge, Nested, Page, connected
 
 Row = Mapping[str, Any]
@@ -92,6 +96,13 @@ _CONTACT_FIELD = """
 """
 _SEGMENT = """
     SELECT id, name, filter, created_at FROM segments WHERE workspace_id = $1 AND id = ANY($2)
+"""
+_WORKFLOW = """
+    SELECT w.id, w.name, w.position, w.status, w.version, w.draft, r.created_at AS published_at,
+           r.definition AS published, r.definition IS DISTINCT FROM w.draft
+               AS has_unpublished_changes
+    FROM workflows w LEFT JOIN workflow_revisions r ON r.id = w.revision_id
+    WHERE w.workspace_id = $1 AND w.id = ANY($2)
 """
 _MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
@@ -226,6 +237,20 @@ class Loaders:
     @cached_property
     def segments(self) -> "DataLoader[UUID, Row | None]":
         return self._by_key(_SEGMENT)
+
+    @cached_property
+    def workflows(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(_WORKFLOW)
+
+    @cached_property
+    def defects(self) -> "DataLoader[Definition, list[Defect]]":
+        """What stands against publishing these, by facts that are read once for all of them."""
+
+        async def load(keys: list[Definition]) -> list[list[Defect]]:
+            facts = await facts_of(set(keys), workspace_id=self._actor.workspace_id)
+            return [lint(key, facts) for key in keys]
+
+        return DataLoader(load, cache=False)
 
     @cached_property
     def messages(self) -> "DataLoader[UUID, Row | None]":

@@ -34,6 +34,7 @@ from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
+from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
 
 
@@ -48,6 +49,7 @@ class Query(
     SessionQuery,
     EventQuery,
     ExplanationQuery,
+    WorkflowQuery,
 ):
     pass
 
@@ -74,6 +76,7 @@ class Mutation(
     ContactMutation,
     ContactFieldMutation,
     SegmentMutation,
+    WorkflowMutation,
 ):
     pass
 

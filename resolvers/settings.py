@@ -52,6 +52,7 @@ from resolvers.types import (
     queue_of,
     team_of,
 )
+from resolvers.workflow import workflow_of
 
 NODES_MAX = 100
 Find = Callable[[Info, UUID], Awaitable[Node | None]]
@@ -288,6 +289,7 @@ _FINDERS: dict[str, Find] = {
     "Segment": segment_of,
     "Tag": tag_of,
     "Team": _team,
+    "Workflow": workflow_of,
     "Workspace": _workspace,
 }
 

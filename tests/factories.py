@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 
 from models import (
@@ -15,6 +16,7 @@ from models import (
     Segment,
     Team,
     Ticket,
+    Workflow,
     Workspace,
 )
 from models.access import Actor, ActorKind, Role
@@ -29,6 +31,7 @@ from models.identity import Identity, Sender
 from models.inbound import Received, receive
 from models.owner import set_owner
 from models.ticket.opening import open_ticket
+from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
 _numbers = count(1)
 
@@ -185,6 +188,28 @@ async def a_segment(
         name=name or f"Segment {next(_numbers)}",
         filter=filter or Filter(),
     )
+
+
+async def a_workflow(
+    workspace: Workspace,
+    *steps: Step,
+    name: str | None = None,
+    trigger: Trigger = Trigger.MANUAL,
+    published: bool = False,
+    **settings: Any,
+) -> Workflow:
+    """A draft that tells integrators and no more, unless told otherwise."""
+    by = by_system(workspace)
+    steps = steps or (WebhookStep(key="tell"),)
+    workflow = await Workflow.add(
+        by=by,
+        name=name or f"Workflow {next(_numbers)}",
+        definition=Definition(trigger=trigger, steps=steps, **settings),
+    )
+    if published:
+        await Workflow.publish(workflow.id, by=by)
+        await workflow.refresh_from_db()
+    return workflow
 
 
 async def a_tag(

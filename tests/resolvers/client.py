@@ -20,6 +20,7 @@ from models import (
     Segment,
     Tag,
     Team,
+    Workflow,
     Workspace,
     snooze,
 )
@@ -38,6 +39,7 @@ from tests.factories import (
     a_conversation,
     a_segment,
     a_team,
+    a_workflow,
     a_workspace,
     an_agent,
     as_agent,
@@ -56,6 +58,7 @@ ID_TYPES = (
     "Segment",
     "Tag",
     "Team",
+    "Workflow",
 )
 
 
@@ -158,6 +161,8 @@ class Company:
     spare_field: ContactField
     segment: Segment
     spare_segment: Segment
+    workflow: Workflow
+    spare_workflow: Workflow
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -174,6 +179,7 @@ class Company:
             "Tag": self.tag.id,
             "Team": self.team.id,
             "Token": self.token.id,
+            "Workflow": self.workflow.id,
             "Workspace": self.workspace.id,
         }
         return str(encode(type_name, records[type_name]))
@@ -233,6 +239,8 @@ async def a_company() -> Company:
         spare_field=await a_contact_field(workspace, name="Spare"),
         segment=await a_segment(workspace, name="Everybody"),
         spare_segment=await a_segment(workspace, name="Spare"),
+        workflow=await a_workflow(workspace, name="Manual"),
+        spare_workflow=await a_workflow(workspace, name="Spare"),
     )
 
 

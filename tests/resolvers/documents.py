@@ -7,6 +7,7 @@ any operation without knowing them one by one.
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from graphql import (
@@ -38,6 +39,7 @@ NAMED = {
     "agentIds": "Agent",
     "assigneeId": "Agent",
     "channelId": "Channel",
+    "channelIds": "Channel",
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
     "fieldId": "ContactField",
@@ -57,11 +59,22 @@ NAMED = {
     "teamId": "Team",
     "transfersTo": "Team",
     "tokenId": "Token",
+    "workflowId": "Workflow",
 }
 
 
 # What takes several values.
-LISTS = ("agentIds", "conversationIds", "ids", "scopes", "tagIds", "tags", "transfersTo")
+LISTS = (
+    "agentIds",
+    "channelIds",
+    "contains",
+    "conversationIds",
+    "ids",
+    "scopes",
+    "tagIds",
+    "tags",
+    "transfersTo",
+)
 
 
 @dataclass(frozen=True)
@@ -158,8 +171,10 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     """The variables with a value in a place, in a list where the place wants one."""
     *above, last = place
     inner = variables
-    for name in above:
-        inner = inner.setdefault(name, dict(BESIDE.get(name, {})))
+    for outer, name in pairwise(("", *above)):
+        if outer in ONE_OF and name not in inner:
+            inner.clear()
+        inner = inner.setdefault(name, deepcopy(BESIDE.get(name, {})))
     inner[last] = [value] if last in LISTS else value
     return variables
 
@@ -168,6 +183,10 @@ def _ids(*names: str) -> tuple[Path, ...]:
     return tuple(("input", name) for name in names)
 
 
+_WRITTEN: tuple[Path, ...] = (
+    ("input", "definition", "steps", "assign", "agentId"),
+    ("input", "definition", "conditions", "contactField", "fieldId"),
+)
 REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "agentDeactivate": _ids("agentId"),
     "agentInvite": _ids("agentId"),
@@ -233,6 +252,11 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "teamMembersReorder": _ids("teamId", "agentIds"),
     "teamUpdate": _ids("teamId"),
     "tokenRevoke": _ids("tokenId"),
+    "workflowArchive": _ids("workflowId"),
+    "workflowCreate": _WRITTEN,
+    "workflowCreateFromTemplate": _ids("agentId", "tagId"),
+    "workflowPublish": _ids("workflowId"),
+    "workflowUpdate": (*_ids("workflowId"), *_WRITTEN),
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
 INSTEAD: Mapping[tuple[str, str], str] = {
@@ -257,13 +281,36 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
+    ("workflowArchive", "workflowId"): "spare_workflow",
 }
+# What takes exactly one of its fields: another one takes the place of what is there.
+ONE_OF = ("conditions", "steps")
 # What an object in a list must say beside a value that is put into it.
 BESIDE: Mapping[str, dict[str, Any]] = {
+    "assign": {"key": "a"},
+    "botOff": {"key": "a"},
+    "botOn": {"key": "a"},
+    "branch": {"key": "a", "cases": []},
+    "cases": {"conditions": []},
+    "close": {"key": "a"},
+    "contactField": {"fieldId": "", "operator": "EQUALS"},
+    "contactTag": {"tagIds": []},
+    "definition": {"trigger": "MANUAL", "steps": []},
+    "hours": {"areOpen": True},
+    "sendMessage": {"key": "a", "text": "Hello."},
+    "setLine": {"key": "a", "line": "SALES"},
+    "tag": {"key": "a", "tags": ["VIP"]},
+    "unassign": {"key": "a"},
+    "webhook": {"key": "a"},
     "addIdentities": {"externalId": "i-3"},
     "fields": {"value": "Lima"},
     "identities": {"externalId": "i-3"},
     "removeIdentities": {"externalId": "i-3"},
+}
+_DEFINITION = {
+    "trigger": "CONVERSATION_OPENED",
+    "conditions": {"contactField": {"operator": "EQUALS", "value": "Lima"}},
+    "steps": {"assign": {"key": "assign"}},
 }
 VALID: Mapping[str, dict[str, Any]] = {
     "agentCreate": {"input": {"name": "Grace", "email": "grace@example.com"}},
@@ -308,5 +355,8 @@ VALID: Mapping[str, dict[str, Any]] = {
     "teamCreate": {"input": {"name": "North", "line": "SALES"}},
     "teamUpdate": {"input": {"name": "South"}},
     "tokenCreate": {"input": {"name": "Script", "scopes": []}},
+    "workflowCreate": {"input": {"name": "At home", "definition": _DEFINITION}},
+    "workflowCreateFromTemplate": {"input": {"name": "VIP", "template": "DEDICATED_AGENT"}},
+    "workflowUpdate": {"input": {"name": "In Lima", "definition": _DEFINITION}},
     "workspaceUpdate": {"input": {"name": "Acme and Sons"}},
 }

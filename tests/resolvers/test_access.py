@@ -34,7 +34,10 @@ from tests.resolvers.documents import OPERATIONS, put, valid
 
 PEOPLE = tuple(role.value for role in Role if role is not Role.INTEGRATION)
 ROLES = (*PEOPLE, *SCOPES)
-(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
+READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS = SCOPES[
+    :11
+]
+TICKETS, WORK_TICKETS = SCOPES[11:]
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
@@ -68,6 +71,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
+    "workflowTemplates": EVERYBODY,
+    "workflows": (*PEOPLE, SETTINGS, CONFIGURE),
     "workspace": EVERYBODY,
     # Commands.
     "agentCreate": CONFIGURING,
@@ -132,6 +137,11 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teamUpdate": CONFIGURING,
     "tokenCreate": CONFIGURING,
     "tokenRevoke": CONFIGURING,
+    "workflowArchive": CONFIGURING,
+    "workflowCreate": CONFIGURING,
+    "workflowCreateFromTemplate": CONFIGURING,
+    "workflowPublish": CONFIGURING,
+    "workflowUpdate": CONFIGURING,
     "workspaceUpdate": CONFIGURING,
 }
 # What is done to another conversation than the one that waits.

@@ -273,6 +273,9 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("segmentCreate", ("input", "filter", "search"), 200),
     ("segmentCreate", ("input", "filter", "fields", "value"), 1_000),
     ("segmentUpdate", ("input", "name"), 200),
+    ("workflowCreate", ("input", "name"), 200),
+    ("workflowCreateFromTemplate", ("input", "name"), 200),
+    ("workflowUpdate", ("input", "name"), 200),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -334,6 +337,9 @@ async def test_a_text_fills_its_column_and_no_more(
         ("segmentCreate", ("input", "name")),
         ("segmentCreate", ("input", "filter", "search")),
         ("segmentUpdate", ("input", "name")),
+        ("workflowCreate", ("input", "name")),
+        ("workflowCreateFromTemplate", ("input", "name")),
+        ("workflowUpdate", ("input", "name")),
     ],
 )
 async def test_what_must_say_something_is_not_blank(
@@ -561,8 +567,8 @@ async def test_a_cursor_of_another_list_is_told_from_a_cursor(
         page = (await admin.ask(paged.document, first=1))[paged.name]
         cursors[paged.name] = page["pageInfo"]["endCursor"]
     # All that are ordered by creation share their cursors, which say nothing but a time.
-    same = {"events": {"events"}, "conversations": {"conversations"}}
-    by_creation = set(cursors) - {"events", "conversations"}
+    same = {name: {name} for name in ("conversations", "events", "workflows")}
+    by_creation = set(cursors) - set(same)
 
     for name, cursor in cursors.items():
         answer = await admin.ask(operation.document, first=1, after=cursor)

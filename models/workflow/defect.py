@@ -1,0 +1,58 @@
+"""What stands against publishing a workflow."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DefectKind(StrEnum):
+    """What is wrong with a workflow."""
+
+    NO_STEPS = "NO_STEPS"
+    TOO_MANY_STEPS = "TOO_MANY_STEPS"
+    TOO_MANY_CONDITIONS = "TOO_MANY_CONDITIONS"
+    TOO_MANY_CASES = "TOO_MANY_CASES"
+    TOO_MANY_NAMED = "TOO_MANY_NAMED"
+    TOO_MANY_WORDS = "TOO_MANY_WORDS"
+    KEY_INVALID = "KEY_INVALID"
+    KEY_REPEATED = "KEY_REPEATED"
+    UNKNOWN_NEXT = "UNKNOWN_NEXT"
+    UNREACHABLE_STEP = "UNREACHABLE_STEP"
+    CYCLE = "CYCLE"
+    NO_CASES = "NO_CASES"
+    STEP_WITHOUT_CONVERSATION = "STEP_WITHOUT_CONVERSATION"
+    TARGET_MISSING = "TARGET_MISSING"
+    TARGET_INACTIVE = "TARGET_INACTIVE"
+    TEAM_WITHOUT_MEMBERS = "TEAM_WITHOUT_MEMBERS"
+    AGENT_CANNOT_HOLD = "AGENT_CANNOT_HOLD"
+    LINE_NOT_SUPPORTED = "LINE_NOT_SUPPORTED"
+    DISTRIBUTION_MANUAL = "DISTRIBUTION_MANUAL"
+    SETTINGS_WITHOUT_TEAM = "SETTINGS_WITHOUT_TEAM"
+    TIMEOUT_WITHOUT_TEAM = "TIMEOUT_WITHOUT_TEAM"
+    WAITING_LIMIT_OUT_OF_RANGE = "WAITING_LIMIT_OUT_OF_RANGE"
+    MAX_OPEN_OUT_OF_RANGE = "MAX_OPEN_OUT_OF_RANGE"
+    TEXT_EMPTY = "TEXT_EMPTY"
+    TEXT_TOO_LONG = "TEXT_TOO_LONG"
+    VARIABLE_UNKNOWN = "VARIABLE_UNKNOWN"
+    TAGS_EMPTY = "TAGS_EMPTY"
+    TAG_TOO_LONG = "TAG_TOO_LONG"
+    REASON_MISSING = "REASON_MISSING"
+    REASON_INACTIVE = "REASON_INACTIVE"
+    CONDITION_EMPTY = "CONDITION_EMPTY"
+    CONDITION_NEVER_MET = "CONDITION_NEVER_MET"
+    CHANNEL_MISSING = "CHANNEL_MISSING"
+    TAG_MISSING = "TAG_MISSING"
+    FIELD_MISSING = "FIELD_MISSING"
+    FIELD_VALUE_INVALID = "FIELD_VALUE_INVALID"
+    TEAM_MISSING = "TEAM_MISSING"
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One thing that is wrong, with the key of the step that has it, and a sentence for people."""
+
+    kind: DefectKind
+    step_key: str | None
+    message: str
+
+    def __str__(self) -> str:
+        return self.kind if self.step_key is None else f"{self.kind} ({self.step_key})"

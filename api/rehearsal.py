@@ -12,6 +12,7 @@ from models.access import Actor
 from models.agent import Agent
 from models.base import Line
 from models.channel import Channel, ChannelKind, Target
+from models.closing import close
 from models.closure import ClosingReason
 from models.conversation import Conversation
 from models.database import tx
@@ -64,4 +65,4 @@ async def _play() -> None:
         )
     conversation = await Conversation.locked(received.conversation_id, by=by)
     await conversation.send("Hello", by=by)
-    await conversation.close(by=by, reason_id=reason.id)
+    await close(conversation, by=by, reason_id=reason.id)

@@ -17,7 +17,10 @@ from models.tag import Tag
 from models.team import Team
 from models.ticket.record import Ticket
 from models.token import Token
+from models.workflow import advance as advance
+from models.workflow import walk as walk
 from models.workflow.record import Workflow, WorkflowRevision
+from models.workflow.run import WorkflowRun
 from models.workspace import Workspace
 
 __all__ = [
@@ -41,5 +44,6 @@ __all__ = [
     "Token",
     "Workflow",
     "WorkflowRevision",
+    "WorkflowRun",
     "Workspace",
 ]

@@ -33,7 +33,8 @@ class Assignment(Record):
     agent_id: UUID
     team = reference("models.Team", null=True)
     team_id: UUID | None
-    # The conversation's line when it began: what was once SUPPORT stays under its rules.
+    # The conversation's line when it began, or SUPPORT once it was that while somebody held it:
+    # what was ever assigned there stays under its rules.
     line = fields.CharEnumField(Line, max_length=16)
     rule = fields.CharEnumField(Rule, max_length=32)
     decision: dict[str, Any] = fields.JSONField()
@@ -79,7 +80,7 @@ async def begin(transaction: Transaction, holds: list[Hold]) -> None:
             UPDATE conversations c
             SET status = 'ASSIGNED', assignee_id = g.agent_id, decision = NULL,
                 reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
-                skipped_agent_id = NULL, skipped_until = NULL,
+                skipped_agent_id = NULL, skipped_until = NULL, distribution = NULL,
                 last_activity_at = g.at, version = c.version + 1
             FROM given g WHERE c.id = g.conversation_id RETURNING c.id, c.line
         ), counted AS (
@@ -156,6 +157,16 @@ async def count_again(transaction: Transaction, conversation_ids: list[UUID]) ->
         """,
         conversation_ids,
     )
+
+
+async def note_line(transaction: Transaction, conversation_id: UUID, line: Line) -> None:
+    """Let the open assignment remember that its conversation was one of the support desk."""
+    if line is Line.SUPPORT:
+        await transaction.execute(
+            "UPDATE assignments SET line = $2 WHERE conversation_id = $1 AND ended_at IS NULL",
+            conversation_id,
+            line.value,
+        )
 
 
 async def _lock_holders(transaction: Transaction, conversation_ids: list[UUID]) -> None:

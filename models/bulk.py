@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from models import closing
 from models.access import Actor, Right
 from models.agent import Agent
 from models.conversation import Conversation
@@ -15,6 +16,7 @@ from models.errors import (
     NotFound,
     RuleViolation,
 )
+from models.ticket.record import Ticket
 from models.visibility import VISIBLE, Visibility
 
 CONVERSATIONS_MAX = 100
@@ -49,7 +51,9 @@ async def close(
         by.require(Right.WORK_ALL)
     return await _each(
         ids,
-        lambda conversation: conversation.close(by=by, reason_id=reason_id, summary=summary),
+        lambda conversation: closing.close(
+            conversation, by=by, reason_id=reason_id, summary=summary
+        ),
         by=by,
     )
 
@@ -70,6 +74,8 @@ async def _each(
         await Agent.lock_all(
             "id = ANY($1) AND workspace_id = $2", [*holders, *agents], by.workspace_id
         )
+        # After agents, and by id: what closes adds to its ticket.
+        await Ticket.lock_all("id = ANY($1)", [conversation.ticket_id for conversation in found])
         by_id = {conversation.id: conversation for conversation in found}
         return [Result(id, await _refusal(transaction, by_id.get(id), verb)) for id in ids]
 

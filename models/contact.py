@@ -143,11 +143,11 @@ class Contact(Record):
             WHERE c.contact_id = "contacts"."id" AND {seen.literal}))"""
 
     @classmethod
-    async def locked(cls, id: UUID, *, by: Actor) -> "Contact":
+    async def locked(cls, id: UUID, *, by: Actor, path: str = "input.contactId") -> "Contact":
         """The contact, locked for the rest of the transaction; raises NotFound, ContactMerged."""
         found = await cls.fetch_one("id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True)
         if found is None or not await found._is_visible_to(by):
-            raise NotFound("contact", path="input.contactId")
+            raise NotFound("contact", path=path)
         if found.merged_into_id is not None:
             raise ContactMerged(contact_id=found.merged_into_id)
         return found

@@ -19,15 +19,13 @@ from tortoise.queryset import QuerySet
 from models import event, message, placement
 from models.access import Actor, ActorKind, Right, Role
 from models.agent import Agent
-from models.base import NOW, Line, Record, reference, require_length
+from models.base import NOW, Line, Record, reference
 from models.channel import Channel
-from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason, Closure
 from models.database import Raced, Transaction, fetchval, tx
 from models.decision import Rule
 from models.errors import (
     AgentAtCapacity,
     AlreadyAssigned,
-    ClosingReasonRequired,
     ConversationChanged,
     ConversationClosed,
     ConversationNotAssigned,
@@ -39,7 +37,6 @@ from models.errors import (
 from models.message import Direction
 from models.team import Team
 from models.visibility import VISIBLE, Visibility, closed_while_held, quoted
-from models.workspace import Workspace
 
 
 class Status(StrEnum):
@@ -148,8 +145,7 @@ class Conversation(Record):
         by.require(Right.HOLD_CONVERSATIONS)
         if self.status is not Status.QUEUED:
             raise ConversationNotQueued(holder_id=self.assignee_id, status=self.status)
-        team = await Team.get(id=self.team_id)
-        if team.distributes and by.role is Role.AGENT:
+        if by.role is Role.AGENT and await self.is_given_out():
             raise TeamDistributesAutomatically
         agent = await Agent.locked(by.agent_id, by=by)
         if agent.load >= agent.capacity:
@@ -175,12 +171,19 @@ class Conversation(Record):
         given_back = placement.Move(Rule.UNASSIGNED, event.Kind.CONVERSATION_UNASSIGNED)
         await placement.enqueue(self, await self.home_queue(), given_back, by=by)
 
-    async def send(self, text: str, *, by: Actor, on_behalf_of: UUID | None = None) -> UUID:
-        """Answer the customer; returns the message's id."""
+    async def send(
+        self,
+        text: str,
+        *,
+        by: Actor,
+        on_behalf_of: UUID | None = None,
+        is_activity: bool = True,
+    ) -> UUID:
+        """Answer the customer; returns the message's id. A reminder is no activity."""
         message.require_text(text)
         self.require_open()
         await self.require_workable(by)
-        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of)
+        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of, is_activity=is_activity)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
         """Add a note that only the workspace reads; returns its id."""
@@ -198,54 +201,6 @@ class Conversation(Record):
         """
         places = dict.fromkeys(_PLACES) if opened else {}
         return await self._say(Direction.INBOUND, text, by, external_id=external_id, places=places)
-
-    async def close(
-        self,
-        *,
-        by: Actor,
-        reason_id: UUID | None = None,
-        summary: str | None = None,
-        on_behalf_of: UUID | None = None,
-    ) -> Closure:
-        """End the conversation: out of every queue, capacity freed.
-
-        Raises ConversationClosed, ClosingReasonRequired, NotFound, ClosingReasonInactive,
-        BadUserInput.
-        """
-        require_length(summary or "", SUMMARY_LENGTH_MAX, path="input.summary")
-        self.require_open()
-        await self.require_workable(by)
-        if reason_id is not None:
-            await ClosingReason.usable(reason_id, by=by)
-        elif (await Workspace.get(id=self.workspace_id)).closing_reason_required:
-            raise ClosingReasonRequired
-        if on_behalf_of is not None:
-            await Agent.require_stand_in(on_behalf_of, by=by)
-        person = by.agent_id or on_behalf_of
-        async with tx() as transaction:
-            closed = await placement.end(transaction, [self.id])
-            closure = await Closure.create(
-                workspace_id=self.workspace_id,
-                conversation_id=self.id,
-                agent_id=self.assignee_id,
-                team_id=self.team_id,
-                is_sticky=not await self._is_let_go(),
-                cause=Cause.AGENT if person else Cause.INTEGRATION,
-                closed_by_id=person or by.id,
-                reason_id=reason_id,
-                summary=summary,
-                closed_at=closed[self.id],
-            )
-            self.record(
-                event.Kind.CONVERSATION_CLOSED,
-                by=by,
-                to_queue_id=None,
-                to_agent_id=None,
-                cause=closure.cause,
-                reason=reason_id,
-            )
-            placement.freed(transaction, self)
-        return closure
 
     @classmethod
     async def lock_contact(cls, transaction: Transaction, id: UUID, *, by: Actor) -> UUID | None:
@@ -329,8 +284,14 @@ class Conversation(Record):
             return
         if not by.may(Right.HOLD_CONVERSATIONS) or self.status is not Status.QUEUED:
             raise Forbidden("work a conversation that you do not hold")
-        if (await Team.get(id=self.team_id)).distributes:
+        if await self.is_given_out():
             raise Forbidden("work what waits in a queue that distributes automatically")
+
+    async def is_given_out(self) -> bool:
+        """Whether it waits to be given to somebody: by its team, or by a workflow's step."""
+        if self.distribution is not None and self.distribution["distribution"] is not None:
+            return True
+        return (await Team.get(id=self.team_id)).distributes
 
     async def require_held(self, by: Actor) -> None:
         """Raise unless somebody holds it, and the actor may take it from there."""
@@ -360,12 +321,6 @@ class Conversation(Record):
             self.id,
         )
         return found
-
-    async def _is_let_go(self) -> bool:
-        """Whether its team lets its agents go with every closing."""
-        return bool(
-            await fetchval("SELECT unassign_on_close FROM teams WHERE id = $1", self.team_id)
-        )
 
     async def home_queue(self, held_team_id: UUID | None = None) -> UUID:
         """The team whose queue it belongs to: its own, else the channel's target, else Todos.
@@ -402,6 +357,7 @@ class Conversation(Record):
         on_behalf_of: UUID | None = None,
         *,
         external_id: str | None = None,
+        is_activity: bool = True,
         places: Mapping[str, None] = MappingProxyType({}),
     ) -> UUID:
         if on_behalf_of is not None:
@@ -416,6 +372,7 @@ class Conversation(Record):
                 author_agent_id=by.agent_id or on_behalf_of,
                 channel_id=self.channel_id,
                 external_id=external_id,
+                is_activity=is_activity,
             )
             self.record(_SAID[direction], by=by, message_id=message_id, **places)
         return message_id

@@ -332,7 +332,7 @@ async def retrying(command: Callable[[], Awaitable[Result]], *, repeatable: bool
             return await command()
         except Exception as error:
             unheard = isinstance(error, OutcomeUnknown) and not repeatable
-            if unheard or not _is_retryable(error):
+            if unheard or not is_retryable(error):
                 raise
             log.info("command retried", attempt=attempt, error=type(error).__name__)
         await asyncio.sleep(BACKOFF_SECONDS * 2**attempt * random.random())  # noqa: S311 - jitter
@@ -343,12 +343,13 @@ class Raced(Exception):
     """Another transaction was faster in a way that only a constraint saw: run the command again."""
 
 
-def _is_retryable(error: BaseException | None) -> bool:
+def is_retryable(error: BaseException | None) -> bool:
+    """Whether a command that met this error may well succeed when it is run again."""
     if error is None:
         return False
     if getattr(error, "sqlstate", None) in _RETRYABLE_STATES:
         return True
-    return isinstance(error, (Raced, *_LOST_CONNECTION)) or _is_retryable(error.__cause__)
+    return isinstance(error, (Raced, *_LOST_CONNECTION)) or is_retryable(error.__cause__)
 
 
 def current() -> Transaction | None:

@@ -29,7 +29,7 @@
         ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
         │   AlreadyLinked  RequesterRequired  TicketChanged
         └── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
-            WorkflowChanged  VariableUnknown
+            WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
 lower camel case to ids, numbers and enum values.
@@ -584,6 +584,22 @@ class WorkflowChanged(RuleViolation):
 
     def __init__(self, *, version: int) -> None:
         super().__init__("The workflow changed since you saw it.", currentVersion=version)
+
+
+class WorkflowRanAlready(RuleViolation):
+    """Some workflows run once for each contact."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The workflow ran for this contact, and does so only once.", path="input.workflowId"
+        )
+
+
+class ConversationRequired(RuleViolation):
+    """What a workflow's step does is done to a conversation, and the run has none."""
+
+    def __init__(self) -> None:
+        super().__init__("The contact has no conversation that is open.")
 
 
 class WorkflowArchived(RuleViolation):

@@ -1,15 +1,13 @@
 """Timed closing: conversations in which nothing happened for the period that applies."""
 
-from models import event, placement, queue
-from models.access import Actor
+from models.closing import close_automatically
 from models.closure import Cause
-from models.database import Row, Transaction, tx
+from models.database import tx
 
 # The period of the agent, else of the team, else of the workspace; 0 days is never.
 PERIOD = """coalesce(a.idle_period_days, t.idle_period_days, w.idle_period_days)"""
 _DUE = f"""
-    SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.status, c.team_id, c.assignee_id
-    FROM conversations c
+    SELECT c.id FROM conversations c
     JOIN workspaces w ON w.id = c.workspace_id
     LEFT JOIN teams t ON t.id = c.team_id
     LEFT JOIN agents a ON a.id = c.assignee_id
@@ -37,44 +35,5 @@ async def close_idle(batch_size: int) -> int:
             [row["id"] for row in candidates],
         )
         if due:
-            await _close(transaction, due)
+            await close_automatically(transaction, [row["id"] for row in due], Cause.INACTIVE)
     return len(due)
-
-
-async def _close(transaction: Transaction, due: list[Row]) -> None:
-    closed = await placement.end(transaction, [row["id"] for row in due])
-    await transaction.execute(
-        """
-        INSERT INTO closures
-            (id, workspace_id, conversation_id, agent_id, team_id, cause, closed_at, is_sticky)
-        SELECT gen_random_uuid(), c.workspace_id, c.conversation_id, c.agent_id, c.team_id, $5,
-               c.closed_at, NOT coalesce(t.unassign_on_close, false)
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $6::timestamptz[])
-            AS c(workspace_id, conversation_id, agent_id, team_id, closed_at)
-        LEFT JOIN teams t ON t.id = c.team_id
-        """,
-        [row["workspace_id"] for row in due],
-        [row["id"] for row in due],
-        [row["assignee_id"] for row in due],
-        [row["team_id"] for row in due],
-        Cause.INACTIVE.value,
-        [closed[row["id"]] for row in due],
-    )
-    for row in due:
-        _record(row)
-    queue.follow(transaction, agents=[row["assignee_id"] for row in due if row["assignee_id"]])
-
-
-def _record(row: Row) -> None:
-    event.record(
-        event.Kind.CONVERSATION_CLOSED,
-        by=Actor.system(row["workspace_id"]),
-        conversation_id=row["id"],
-        contact_id=row["contact_id"],
-        channel_id=row["channel_id"],
-        from_queue_id=row["team_id"] if row["status"] == "QUEUED" else None,
-        from_agent_id=row["assignee_id"],
-        from_team_id=row["team_id"],
-        to_team_id=row["team_id"],
-        cause=Cause.INACTIVE,
-    )

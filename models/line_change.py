@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from models import event, placement
+from models import assignment, event, placement
 from models.access import Actor
 from models.base import Line
 from models.channel import Channel, require_line
@@ -55,6 +55,7 @@ async def _enqueue(conversation: Conversation, team: Team, *, by: Actor) -> None
 
 async def _keep(conversation: Conversation, team: Team, *, by: Actor) -> None:
     async with tx() as transaction:
+        await assignment.note_line(transaction, conversation.id, conversation.line)
         await transaction.execute(
             """
             UPDATE conversations SET line = $2, team_id = $3,

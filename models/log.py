@@ -42,6 +42,7 @@ class Event:
     to_agent_id: UUID | None
     from_team_id: UUID | None
     to_team_id: UUID | None
+    ticket_id: UUID | None
     data: dict[str, Any]
 
     @classmethod

@@ -71,6 +71,7 @@ async def append(
     text: str,
     author_agent_id: UUID | None = None,
     external_id: str | None = None,
+    is_activity: bool = True,
 ) -> UUID:
     """Add to a conversation whose lock the caller holds; activity restarts its idle time.
 
@@ -91,7 +92,8 @@ async def append(
               AND agent_id = $6 AND unanswered_since IS NOT NULL
         )
         UPDATE conversations
-        SET last_activity_at = relevo_now(), version = version + 1,
+        SET last_activity_at = CASE WHEN $9 THEN relevo_now() ELSE last_activity_at END,
+            version = version + 1,
             last_message_id = CASE WHEN $4::text = 'NOTE' THEN last_message_id ELSE $1 END
         WHERE id = $3
         """,
@@ -103,5 +105,6 @@ async def append(
         author_agent_id,
         external_id,
         channel_id,
+        is_activity,
     )
     return message_id

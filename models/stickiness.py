@@ -9,8 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from models.access import IS_HOLDER
+from models import event
+from models.access import IS_HOLDER, Actor
 from models.closure import Cause
+from models.conversation import Conversation
+from models.database import tx
 from models.precedence import Sticky
 
 # Of a closure `s`, its team `t`, its workspace `w` and its agent `a`.
@@ -41,3 +44,24 @@ def ends_at(sticky: Sticky) -> datetime | None:
     if sticky.window_hours is None:
         return None
     return sticky.closed_at + timedelta(hours=sticky.window_hours)
+
+
+async def let_go(conversation: Conversation, *, by: Actor) -> bool:
+    """Bind the contact of a locked, closed conversation to nobody; whether it was bound."""
+    async with tx() as transaction:
+        freed = await transaction.fetchval(
+            """
+            WITH last AS (
+                UPDATE closures SET is_sticky = false
+                WHERE conversation_id = $1 AND closed_at = $2 AND is_sticky AND agent_id IS NOT NULL
+                RETURNING conversation_id
+            )
+            UPDATE conversations c SET version = version + 1 FROM last
+            WHERE c.id = last.conversation_id RETURNING c.id
+            """,
+            conversation.id,
+            conversation.closed_at,
+        )
+        if freed is not None:
+            conversation.record(event.Kind.CONVERSATION_UNASSIGNED, by=by)
+    return freed is not None

@@ -1,5 +1,6 @@
 """Tags: the words that contacts and conversations are marked with, made by their first use."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from tortoise import fields
@@ -95,13 +96,43 @@ def tagged(conversations: QuerySet[Conversation], tag_id: UUID) -> QuerySet[Conv
     return conversations.annotate(has_tag=RawSQL(has_tag)).filter(has_tag=True)
 
 
+async def replace(
+    transaction: Transaction, noun: str, id: UUID, names: Sequence[str], *, by: Actor
+) -> bool:
+    """Give a locked record these tags and no others; whether that was a change.
+
+    Raises LimitReached, BadUserInput.
+    """
+    tags = await _found_or_made(transaction, _names(names), by=by) if names else []
+    removed = await transaction.fetch(
+        f"DELETE FROM {noun}_tags WHERE {noun}_id = $1 AND tag_id <> ALL($2) RETURNING tag_id",  # noqa: S608 - a constant
+        id,
+        tags,
+    )
+    added = await _add(transaction, noun, id, tags, by=by)
+    return bool(removed or added)
+
+
+async def mark(
+    transaction: Transaction, noun: str, id: UUID, tag_ids: list[UUID], *, by: Actor
+) -> None:
+    """Give tags to a record that has none; raises LimitReached."""
+    if tag_ids:
+        await _add(transaction, noun, id, tag_ids, by=by)
+
+
+async def known(transaction: Transaction, names: Sequence[str], *, by: Actor) -> list[UUID]:
+    """The tags of these names, made where there are none; raises LimitReached, BadUserInput."""
+    return await _found_or_made(transaction, _names(names), by=by) if names else []
+
+
 def require_few(tags: int) -> None:
     """Raise LimitReached when one record would have too many."""
     if tags > TAGS_MAX:
         raise LimitReached("tags on one record", limit=TAGS_MAX)
 
 
-def _names(names: list[str]) -> list[str]:
+def _names(names: Sequence[str]) -> list[str]:
     if not 1 <= len(names) <= TAGS_MAX:
         raise BadUserInput(f"Name 1 to {TAGS_MAX} tags.", path="input.tags")
     for name in names:

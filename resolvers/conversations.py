@@ -23,7 +23,6 @@ from resolvers.enums import described
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import ConversationInput
 from resolvers.pagination import After, Before, First, Keyset, Last, Page
-from resolvers.types import Closure
 
 
 class ConversationOrderField(Enum):
@@ -143,15 +142,6 @@ ConversationTransferPayload = _payload("ConversationTransferPayload", "What hand
 ConversationReopenPayload = _payload("ConversationReopenPayload", "What reopening came to.")
 
 
-@strawberry.type(description="What closing came to.")
-class ConversationClosePayload(ConversationPayload):
-    @strawberry.field(description="The closure that was written.")
-    async def closure(self, info: Info) -> Closure | None:
-        id = self.id_of("conversation")
-        row = await info.context.loaders.closures.load(id) if id else None
-        return Closure.of(row)
-
-
 @strawberry.input(description="Take a waiting conversation.")
 class ConversationPickInput(ConversationInput):
     pass
@@ -174,17 +164,6 @@ class ConversationTransferInput(ConversationInput):
     reason: str | None = strawberry.field(
         default=None,
         description="Why, for the receiver: kept as a private note, at most 500 characters.",
-    )
-
-
-@strawberry.input(description="End a conversation.")
-class ConversationCloseInput(ConversationInput):
-    closing_reason_id: strawberry.ID | None = strawberry.field(
-        default=None, description="One of the workspace's reasons."
-    )
-    summary: str | None = strawberry.field(default=None, description="What happened, for later.")
-    on_behalf_of: strawberry.ID | None = strawberry.field(
-        default=None, description="For integrations: the agent who closes it elsewhere."
     )
 
 
@@ -234,17 +213,6 @@ class ConversationMutation:
             expected_version=input.expected_version,
         )
         return {"conversation": conversation_id}
-
-    @mutation(ConversationClosePayload, "End a conversation: out of its queue, capacity freed.")
-    async def conversation_close(self, info: Info, input: ConversationCloseInput) -> Answer:
-        conversation = await find(info, input)
-        await conversation.close(
-            by=info.context.by,
-            reason_id=decode_maybe("ClosingReason", input.closing_reason_id),
-            summary=input.summary,
-            on_behalf_of=decode_maybe("Agent", input.on_behalf_of),
-        )
-        return {"conversation": conversation.id}
 
     @mutation(ConversationReopenPayload, "Open a closed conversation again, for who held it.")
     async def conversation_reopen(self, info: Info, input: ConversationReopenInput) -> Answer:

@@ -144,6 +144,11 @@ def _event(name: str, base: type[LoggedEvent], description: str) -> Any:
 
 ConversationOpened = _event("ConversationOpened", ConversationEvent, "A conversation was opened.")
 ConversationQueued = _event("ConversationQueued", ConversationEvent, "It began to wait.")
+ConversationStranded = _event(
+    "ConversationStranded",
+    ConversationEvent,
+    "It waits in a queue that distributes, and nobody is eligible.",
+)
 ConversationAssigned = _event("ConversationAssigned", ConversationEvent, "An agent holds it now.")
 ConversationUnassigned = _event(
     "ConversationUnassigned", ConversationEvent, "It went back to its queue."
@@ -285,6 +290,7 @@ class ConversationLeft(ConversationEvent):
 TYPES: dict[Kind, Any] = {
     Kind.CONVERSATION_OPENED: ConversationOpened,
     Kind.CONVERSATION_QUEUED: ConversationQueued,
+    Kind.CONVERSATION_STRANDED: ConversationStranded,
     Kind.CONVERSATION_ASSIGNED: ConversationAssigned,
     Kind.CONVERSATION_UNASSIGNED: ConversationUnassigned,
     Kind.CONVERSATION_TRANSFERRED: ConversationTransferred,

@@ -35,6 +35,7 @@ from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.types import Workspace
+from resolvers.workflow_runs import WorkflowRunMutation, WorkflowRunQuery
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
 
@@ -52,6 +53,7 @@ class Query(
     ExplanationQuery,
     SnippetQuery,
     WorkflowQuery,
+    WorkflowRunQuery,
 ):
     pass
 
@@ -80,6 +82,7 @@ class Mutation(
     SegmentMutation,
     SnippetMutation,
     WorkflowMutation,
+    WorkflowRunMutation,
 ):
     pass
 

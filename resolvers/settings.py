@@ -54,6 +54,7 @@ from resolvers.types import (
     team_of,
 )
 from resolvers.workflow import workflow_of
+from resolvers.workflow_run import workflow_run_of
 
 NODES_MAX = 100
 Find = Callable[[Info, UUID], Awaitable[Node | None]]
@@ -292,6 +293,7 @@ _FINDERS: dict[str, Find] = {
     "Tag": tag_of,
     "Team": _team,
     "Workflow": workflow_of,
+    "WorkflowRun": workflow_run_of,
     "Workspace": _workspace,
 }
 

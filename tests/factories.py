@@ -16,6 +16,7 @@ from models import (
     Segment,
     Snippet,
     Team,
+    Ticket,
     Workflow,
     Workspace,
 )
@@ -30,6 +31,7 @@ from models.decision import Availability, Distribution
 from models.identity import Identity, Sender
 from models.inbound import Received, receive
 from models.owner import set_owner
+from models.ticket.opening import open_ticket
 from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
 _numbers = count(1)
@@ -238,6 +240,27 @@ async def a_tag(
             tag_id,
         )
     return tag_id
+
+
+async def a_ticket(
+    requester: Contact,
+    *,
+    by: Actor | None = None,
+    subject: str = "The light is out",
+    description: str | None = None,
+    department: Team | None = None,
+    assignee: Agent | None = None,
+    tags: Iterable[str] = (),
+) -> Ticket:
+    return await open_ticket(
+        by=by or Actor.system(requester.workspace_id),
+        subject=subject,
+        requester_id=requester.id,
+        description=description,
+        department_id=department.id if department else None,
+        assignee_id=assignee.id if assignee else None,
+        tags=list(tags),
+    )
 
 
 async def a_message(

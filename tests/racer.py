@@ -19,6 +19,7 @@ from tortoise.queryset import QuerySet
 
 from models import Agent, Conversation, Team, database, snooze
 from models.access import Actor, ActorKind, Role
+from models.closing import close
 from models.database import Transaction, retrying, tx
 from models.errors import DomainError
 from models.reopening import reopen
@@ -89,7 +90,7 @@ class Commands:
 
     async def close(self) -> None:
         async with self._locked(self.boss) as conversation:
-            await conversation.close(by=self.boss)
+            await close(conversation, by=self.boss)
 
     async def reopen(self) -> None:
         await reopen(self.id, by=self.boss)

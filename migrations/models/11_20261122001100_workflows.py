@@ -104,11 +104,13 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
         COMMENT ON COLUMN workflow_runs.due_at IS
             'When to go on; of one that waits, when its waiting limit passes.';
         CREATE UNIQUE INDEX workflow_runs_once_per_contact ON workflow_runs (workflow_id, contact_id)
-            WHERE is_once;
+            WHERE is_once AND status <> 'STARTING';
         CREATE INDEX workflow_runs_due ON workflow_runs (due_at, position, id)
             WHERE due_at IS NOT NULL;
         CREATE INDEX workflow_runs_going ON workflow_runs (conversation_id)
             WHERE due_at IS NOT NULL AND conversation_id IS NOT NULL;
+        CREATE INDEX workflow_runs_going_of_contact ON workflow_runs (contact_id)
+            WHERE due_at IS NOT NULL;
         CREATE INDEX workflow_runs_of_conversation
             ON workflow_runs (conversation_id, workflow_id, created_at);
         CREATE INDEX workflow_runs_of_workflow ON workflow_runs (workflow_id, created_at, id);
@@ -144,61 +146,108 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 distribution IS NULL OR status = 'QUEUED');
         COMMENT ON COLUMN conversations.distribution IS
             'How a workflow has it given out while it waits, instead of its team''s own way.';
-        CREATE INDEX conversations_distributed ON conversations (team_id, queued_at, id)
+        CREATE INDEX conversations_distributed
+            ON conversations (team_id, distribution, queued_at, id)
             WHERE status = 'QUEUED' AND distribution IS NOT NULL;
 
         CREATE FUNCTION begin_runs(pending jsonb) RETURNS bool LANGUAGE plpgsql AS $$
+        DECLARE
+            stopped jsonb;
         BEGIN
             PERFORM set_config('relevo.pending', pending::text, true);
             IF NOT EXISTS (SELECT FROM workflows w WHERE w.workspace_id IN (
                     SELECT (e ->> 'workspace_id')::uuid FROM jsonb_array_elements(pending) e)) THEN
                 RETURN false;
             END IF;
-            INSERT INTO workflow_runs (
-                id, workspace_id, workflow_id, revision_id, position, trigger, source, is_once,
-                is_echo, contact_id, conversation_id, message_id, status, due_at)
-            SELECT gen_random_uuid(), w.workspace_id, w.id, r.id, w.position, r.trigger,
-                   CASE e.actor_kind WHEN 'CONTACT' THEN 'CONTACT' WHEN 'WORKFLOW' THEN 'WORKFLOW'
-                        WHEN 'SYSTEM' THEN NULL ELSE 'AGENT' END,
-                   r.is_once, e.actor_kind IN ('SYSTEM', 'WORKFLOW'), e.contact_id, c.id,
-                   e.message_id, 'STARTING', relevo_now()
-            FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
-            CROSS JOIN jsonb_to_record(p.fact) AS e(
-                workspace_id uuid, kind text, actor_kind text, actor_id uuid, contact_id uuid,
-                conversation_id uuid, message_id uuid, data jsonb)
-            CROSS JOIN unnest(ARRAY[
-                CASE WHEN e.kind = 'CONVERSATION_OPENED' AND e.data ->> 'rule' <> 'BOT'
-                     OR e.kind IN ('CONVERSATION_REOPENED', 'CONVERSATION_HANDED_OFF', 'BOT_PAUSED')
-                     THEN 'CONVERSATION_OPENED' END,
-                CASE WHEN e.kind IN ('CONVERSATION_CLOSED', 'MESSAGE_RECEIVED', 'CONTACT_TAGGED')
-                     THEN e.kind
-                     WHEN e.kind = 'IDLE_REMINDED' THEN 'IDLE_REMINDER' END,
-                CASE WHEN e.data ? 'assignment' THEN 'AGENT_ASSIGNED' END]) AS t(trigger)
-            JOIN workflows w ON w.workspace_id = e.workspace_id AND w.status = 'ACTIVE'
-            JOIN workflow_revisions r ON r.id = w.revision_id AND r.trigger = t.trigger
-            LEFT JOIN conversations c ON CASE
-                WHEN e.conversation_id IS NOT NULL THEN c.id = e.conversation_id
-                ELSE c.contact_id = e.contact_id AND c.status <> 'CLOSED' END
-            WHERE e.contact_id IS NOT NULL
-              -- After the bot once for each opening, however often the bot came back.
-              AND NOT (e.kind IN ('CONVERSATION_HANDED_OFF', 'BOT_PAUSED') AND EXISTS (
-                  SELECT FROM workflow_runs o
-                  WHERE o.conversation_id = c.id AND o.workflow_id = w.id
-                    AND o.trigger = 'CONVERSATION_OPENED'
-                    AND o.created_at >= coalesce(
-                        (SELECT max(s.closed_at) FROM closures s WHERE s.conversation_id = c.id),
-                        c.opened_at)))
-              AND NOT (e.actor_kind IN ('SYSTEM', 'WORKFLOW') AND (
-                  SELECT count(*) >= {_ECHOES_MAX} FROM workflow_runs o
-                  WHERE o.conversation_id = c.id AND o.workflow_id = w.id AND o.is_echo
-                    AND o.created_at > relevo_now() - interval '1 hour'))
-            ORDER BY p.place, w.position, w.created_at, w.id
-            ON CONFLICT DO NOTHING;
+            WITH clock AS MATERIALIZED (SELECT relevo_now() AS now),
+            begun AS (
+                INSERT INTO workflow_runs (
+                    id, workspace_id, workflow_id, revision_id, position, trigger, source, is_once,
+                    is_echo, contact_id, conversation_id, message_id, status, due_at, failure,
+                    ended_at)
+                SELECT gen_random_uuid(), w.workspace_id, w.id, r.id, w.position, r.trigger,
+                       CASE WHEN t.trigger = 'CONVERSATION_OPENED' AND e.kind IN (
+                                'CONVERSATION_HANDED_OFF', 'BOT_PAUSED') THEN 'CONTACT'
+                            WHEN e.actor_kind IN ('CONTACT', 'WORKFLOW') THEN e.actor_kind
+                            WHEN e.actor_kind <> 'SYSTEM' THEN 'AGENT' END,
+                       r.is_once, f.is_echo, e.contact_id, c.id, e.message_id,
+                       CASE WHEN g.stops THEN 'FAILED' ELSE 'STARTING' END,
+                       -- What happened first goes first, whatever the order of the workflows.
+                       CASE WHEN NOT g.stops THEN
+                           clock.now - jsonb_array_length(pending) * interval '1 microsecond'
+                               + p.place * interval '1 microsecond' END,
+                       CASE WHEN g.stops THEN 'TOO_MANY_ECHOES' END,
+                       CASE WHEN g.stops THEN clock.now END
+                FROM clock
+                CROSS JOIN jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
+                CROSS JOIN jsonb_to_record(p.fact) AS e(
+                    workspace_id uuid, kind text, actor_kind text, actor_id uuid, contact_id uuid,
+                    conversation_id uuid, message_id uuid, data jsonb)
+                CROSS JOIN LATERAL (SELECT e.actor_kind IN ('SYSTEM', 'WORKFLOW') AS is_echo) f
+                CROSS JOIN unnest(ARRAY[
+                    CASE WHEN e.kind = 'CONVERSATION_OPENED' AND e.data ->> 'rule' <> 'BOT'
+                         OR e.kind IN (
+                             'CONVERSATION_REOPENED', 'CONVERSATION_HANDED_OFF', 'BOT_PAUSED')
+                         THEN 'CONVERSATION_OPENED' END,
+                    CASE e.kind WHEN 'CONVERSATION_STRANDED' THEN 'NOBODY_ELIGIBLE'
+                                WHEN 'IDLE_REMINDED' THEN 'IDLE_REMINDER'
+                                WHEN 'CONVERSATION_CLOSED' THEN e.kind
+                                WHEN 'MESSAGE_RECEIVED' THEN e.kind
+                                WHEN 'CONTACT_TAGGED' THEN e.kind END,
+                    CASE WHEN e.data ? 'assignment' THEN 'AGENT_ASSIGNED' END]) AS t(trigger)
+                JOIN workflows w ON w.workspace_id = e.workspace_id AND w.status = 'ACTIVE'
+                JOIN workflow_revisions r ON r.id = w.revision_id AND r.trigger = t.trigger
+                LEFT JOIN conversations c ON CASE
+                    WHEN e.conversation_id IS NOT NULL THEN c.id = e.conversation_id
+                    ELSE c.contact_id = e.contact_id AND c.status <> 'CLOSED' END
+                CROSS JOIN LATERAL (SELECT CASE WHEN f.is_echo THEN (
+                    SELECT count(*) FROM workflow_runs o
+                    WHERE o.conversation_id = c.id AND o.workflow_id = w.id AND o.is_echo
+                      AND o.created_at > clock.now - interval '1 hour') ELSE 0 END AS echoes) h
+                CROSS JOIN LATERAL (SELECT h.echoes = {_ECHOES_MAX} AS stops) g
+                WHERE e.contact_id IS NOT NULL AND h.echoes <= {_ECHOES_MAX}
+                  AND NOT (r.is_once AND EXISTS (
+                      SELECT FROM workflow_runs o
+                      WHERE o.workflow_id = w.id AND o.contact_id = e.contact_id AND o.is_once
+                        AND o.status <> 'STARTING'))
+                  -- After the bot once for each opening, however often the bot came back.
+                  AND NOT (e.kind IN ('CONVERSATION_HANDED_OFF', 'BOT_PAUSED') AND EXISTS (
+                      SELECT FROM workflow_runs o
+                      WHERE o.conversation_id = c.id AND o.workflow_id = w.id
+                        AND t.trigger = 'CONVERSATION_OPENED'
+                        AND o.trigger = 'CONVERSATION_OPENED'
+                        AND o.created_at >= coalesce(
+                            (SELECT max(s.closed_at) FROM closures s
+                             WHERE s.conversation_id = c.id),
+                            c.opened_at)))
+                  -- Once for each wait, however often it is decided on.
+                  AND NOT (t.trigger = 'NOBODY_ELIGIBLE' AND EXISTS (
+                      SELECT FROM workflow_runs o
+                      WHERE o.conversation_id = c.id AND o.workflow_id = w.id
+                        AND o.trigger = 'NOBODY_ELIGIBLE'
+                        AND o.created_at >= greatest(c.queued_at, (
+                            SELECT max(a.ended_at) FROM assignments a
+                            WHERE a.conversation_id = c.id))))
+                ORDER BY p.place, w.position, w.created_at, w.id
+                ON CONFLICT DO NOTHING
+                RETURNING id, workspace_id, workflow_id, contact_id, conversation_id, failure
+            )
+            SELECT jsonb_agg(jsonb_build_object(
+                'workspace_id', workspace_id, 'kind', 'WORKFLOW_RUN_FAILED',
+                'actor_kind', 'WORKFLOW', 'actor_id', workflow_id, 'contact_id', contact_id,
+                'conversation_id', conversation_id,
+                'data', jsonb_build_object('run', id, 'failure', failure)))
+            INTO stopped FROM begun WHERE failure IS NOT NULL;
+            IF stopped IS NOT NULL THEN
+                PERFORM set_config('relevo.pending', (pending || stopped)::text, true);
+            END IF;
             RETURN EXISTS (
                 SELECT FROM workflow_runs o WHERE o.due_at IS NOT NULL AND o.conversation_id IN (
                     SELECT (e ->> 'conversation_id')::uuid FROM jsonb_array_elements(pending) e)
             ) OR EXISTS (
-                SELECT FROM jsonb_array_elements(pending) e WHERE e ->> 'kind' = 'CONTACT_TAGGED');
+                SELECT FROM workflow_runs o WHERE o.due_at IS NOT NULL AND o.contact_id IN (
+                    SELECT (e ->> 'contact_id')::uuid FROM jsonb_array_elements(pending) e
+                    WHERE e ->> 'kind' = 'CONTACT_TAGGED'));
         END $$;
         COMMENT ON FUNCTION begin_runs IS
             'Starts the runs that these facts trigger; whether there is a run to go on with.';

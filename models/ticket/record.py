@@ -1,14 +1,22 @@
-"""A ticket: a numbered case with a requester."""
+"""A ticket: a numbered case with a requester, and who sees it."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.expressions import RawSQL
+from tortoise.queryset import QuerySet
 
+from models.access import Actor, Right
 from models.base import NOW, Record, reference
+from models.contact import Contact
+from models.errors import NotFound
+from models.visibility import Visibility, quoted
 
 SUBJECT_LENGTH_MAX = 200
+DESCRIPTION_LENGTH_MAX = 10_000
 
 
 class TicketStatus(StrEnum):
@@ -51,3 +59,67 @@ class Ticket(Record):
 
     class Meta:
         table = "tickets"
+
+    @classmethod
+    async def visible_to(cls, actor: Actor) -> QuerySet[Self]:
+        """Those who may see tickets see all; an agent those of what it sees, and its own.
+
+        Of what it sees: linked, in any way, to its conversations, requested by its contacts, or of
+        its departments. Its own: assigned to it, or opened by it.
+        """
+        within = cls.filter(workspace_id=actor.workspace_id)
+        if cls.are_all_visible_to(actor):
+            return within
+        if not cls.are_some_visible_to(actor):
+            return cls.filter(id__in=[])
+        return within.annotate(is_seen=RawSQL(await cls.sight(actor))).filter(is_seen=True)
+
+    @classmethod
+    def are_all_visible_to(cls, actor: Actor) -> bool:
+        return actor.may(Right.SEE_TICKETS)
+
+    @classmethod
+    def are_some_visible_to(cls, actor: Actor) -> bool:
+        return actor.agent_id is not None and actor.may(Right.WORK_TICKETS)
+
+    @classmethod
+    async def sight(cls, actor: Actor) -> str:
+        """What a row of "tickets" must meet for an actor of its workspace to see it."""
+        if cls.are_all_visible_to(actor):
+            return "true"
+        if actor.agent_id is None or not cls.are_some_visible_to(actor):
+            return "false"
+        seen = await Visibility.of(actor)
+        agent = quoted(actor.agent_id)
+        teams = ", ".join(map(quoted, seen.team_ids))
+        return f"""("tickets"."assignee_id" = {agent} OR "tickets"."opened_by_id" = {agent}
+            OR "tickets"."department_id" IN ({teams})
+            OR EXISTS (SELECT FROM conversations c
+                       WHERE c.ticket_id = "tickets"."id" AND {seen.literal})
+            OR EXISTS (SELECT FROM contacts WHERE "contacts"."id" = "tickets"."requester_id"
+                       AND {await Contact.sight(actor)}))"""  # noqa: S608 - ids
+
+    @classmethod
+    async def find(cls, id: UUID, *, by: Actor, path: str = "input.ticketId") -> Self:
+        """A ticket that the actor sees; raises NotFound."""
+        found = await (await cls.visible_to(by)).get_or_none(id=id)
+        if found is None:
+            raise NotFound("ticket", path=path)
+        return found
+
+    @classmethod
+    async def id_of(cls, number: int, *, by: Actor) -> UUID | None:
+        """The ticket of a number, whoever sees it."""
+        found = await cls.get_or_none(workspace_id=by.workspace_id, number=number)
+        return None if found is None else found.id
+
+    @classmethod
+    async def locked(cls, id: UUID, *, by: Actor) -> Self:
+        """The ticket, locked for the rest of the transaction; raises NotFound.
+
+        Tickets come after agents in the order of locks, and before their numbers.
+        """
+        found = await cls.fetch_one("id = $1 AND workspace_id = $2", id, by.workspace_id, lock=True)
+        if found is None or not await (await cls.visible_to(by)).filter(id=id).exists():
+            raise NotFound("ticket", path="input.ticketId")
+        return found

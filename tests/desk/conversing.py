@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models import Conversation, bot, routing, snooze
 from models.access import Role
 from models.base import Line
+from models.closing import close
 from models.reopening import reopen
 from models.transfer import transfer
 from tests.desk import routing as desk_routing
@@ -187,7 +188,7 @@ class Conversing(Machine):
         reason = self.office.reason if has_reason else None
 
         async def there(conversation: Conversation, *, by: Any) -> None:
-            await conversation.close(by=by, reason_id=reason)
+            await close(conversation, by=by, reason_id=reason)
 
         self.works(self.talk(which), who, stale, working.close, there, has_reason=has_reason)
 

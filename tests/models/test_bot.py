@@ -12,6 +12,7 @@ from models.access import Actor, Role
 from models.agent import LEASE_SECONDS
 from models.base import Line
 from models.channel import ChannelKind
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch, retrying
 from models.decision import Distribution, Outcome, Rule
@@ -254,7 +255,7 @@ async def test_a_sticky_agent_has_no_claim_on_what_the_bot_hands_over(
     agent = await an_agent(workspace)
     first = await a_conversation(workspace, holder=agent, sender="ada")
     async with working(first.id, by=as_agent(agent)) as conversation:
-        await conversation.close(by=as_agent(agent))
+        await close(conversation, by=as_agent(agent))
     await Channel.set_bot(first.channel_id, by=by_system(workspace), is_on=True)
     await clock.travel(seconds=LEASE_SECONDS)
     received = await a_message(await Channel.get(id=first.channel_id), sender="ada")

@@ -9,6 +9,7 @@ import pytest
 
 from models import Agent, ClosingReason, Closure, Conversation, Team, Workspace, bulk
 from models.access import Role
+from models.closing import close
 from models.conversation import Status
 from models.database import attempt, fetch, fetchval, retrying, tx
 from models.decision import Distribution
@@ -52,7 +53,7 @@ def refusals(results: list[bulk.Result]) -> dict[UUID, str | None]:
 
 async def ended(id: UUID, *, by: Agent) -> None:
     async with working(id, by=as_agent(by)) as conversation:
-        await conversation.close(by=as_agent(by))
+        await close(conversation, by=as_agent(by))
 
 
 async def test_all_are_given_to_one(waiting: list[UUID], ann: Agent, boss: Agent) -> None:
@@ -195,7 +196,7 @@ async def test_an_attempt_that_fails_takes_its_changes_and_events_with_it(
             await (await Conversation.locked(first, by=by)).note("Hm.", by=by)
         with suppress(ConversationClosed):
             async with attempt(transaction):
-                await (await Conversation.locked(second, by=by)).close(by=by)
+                await close(await Conversation.locked(second, by=by), by=by)
                 raise ConversationClosed
 
     statuses = {one.id: one.status for one in await Conversation.filter(id__in=waiting)}

@@ -7,6 +7,7 @@ from models import Agent, Conversation, Membership, Team, Workspace, queue
 from models.access import Role
 from models.agent import lapse_presence
 from models.base import Line
+from models.closing import close
 from models.database import fetch, fetchval, tx
 from models.decision import Availability, Distribution, Verdict
 from models.departure import change
@@ -220,7 +221,7 @@ async def test_what_waits_long_rises_over_what_is_urgent_where_a_team_says_so(
         if held is None:
             return None
         async with working(held.id, by=by) as conversation:
-            await conversation.close(by=by)
+            await close(conversation, by=by)
         return held.id
 
     # Six steps up by now, one more than the urgent one; ten is the end of it.
@@ -267,7 +268,7 @@ async def test_in_todos_nobody_loses_a_turn_to_another_ones_new_role(workspace: 
     first, second, third = [await an_agent(workspace) for _ in range(3)]
     given = await a_conversation(workspace)
     async with working(given.id, by=by) as held:
-        await held.close(by=by)
+        await close(held, by=by)
 
     await change(first.id, by=by, role=Role.MARKETING)
     turns = [await holder_of(await a_conversation(workspace)) for _ in range(2)]

@@ -22,6 +22,7 @@ from models.access import Actor, Role
 from models.assignment import Ending
 from models.base import Line
 from models.channel import ChannelKind
+from models.closing import close
 from models.closure import Cause
 from models.conversation import Status
 from models.database import fetch, fetchrow
@@ -66,7 +67,7 @@ async def office(workspace: Workspace) -> Office:
     ann, ben = [await an_agent(workspace, teams=[team]) for _ in range(2)]
     closed = await a_conversation(workspace, team=team, holder=ann)
     async with working(closed.id, by=as_agent(ann)) as conversation:
-        await conversation.close(by=as_agent(ann))
+        await close(conversation, by=as_agent(ann))
     return Office(
         workspace,
         team,

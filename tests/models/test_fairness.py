@@ -17,6 +17,7 @@ from models import decision as decisions
 from models.access import ActorKind, Role
 from models.base import Line
 from models.channel import Target
+from models.closing import close
 from models.decision import Availability, Candidate, Distribution, Facts, Rule, decide
 from models.errors import RuleViolation
 from models.event import Kind
@@ -258,7 +259,7 @@ class Day:
     async def close(self) -> None:
         if conversation := await self.any_of("ASSIGNED", "QUEUED"):
             async with working(conversation.id, by=as_agent(self.boss)) as held:
-                await held.close(by=as_agent(self.boss))
+                await close(held, by=as_agent(self.boss))
 
     async def unassign(self) -> None:
         if conversation := await self.any_of("ASSIGNED"):

@@ -8,6 +8,7 @@ import pytest
 from models import Agent, Channel, Closure, Conversation, Team, Workspace
 from models.assignment import Assignment, Ending
 from models.base import IdlePeriod
+from models.closing import close
 from models.closure import Cause
 from models.conversation import Status
 from models.database import fetchval, tx
@@ -181,7 +182,7 @@ async def test_a_closed_one_never_closes_again(workspace: Workspace, clock: Cloc
     agent = await an_agent(workspace)
     conversation = await a_conversation(workspace, holder=agent)
     async with working(conversation.id, by=as_agent(agent)) as locked:
-        await locked.close(by=as_agent(agent))
+        await close(locked, by=as_agent(agent))
     await clock.travel(days=30)
 
     assert await close_idle(BATCH) == 0

@@ -8,6 +8,7 @@ from models import Agent, Assignment, Channel, Contact, Conversation, Message, W
 from models.access import Actor
 from models.base import Line
 from models.channel import ChannelKind
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch, fetchval
 from models.decision import Availability, Distribution, Outcome, Rule
@@ -105,7 +106,7 @@ async def test_after_a_closing_a_message_opens_another_conversation(workspace: W
     first = await a_conversation(workspace, sender="ada")
     channel = await Channel.get(id=first.channel_id)
     async with working(first.id, by=by_system(workspace)) as conversation:
-        await conversation.close(by=by_system(workspace))
+        await close(conversation, by=by_system(workspace))
 
     received = await a_message(channel, sender="ada")
 

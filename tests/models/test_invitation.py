@@ -8,6 +8,7 @@ from models import Agent, Channel, ClosingReason, Workspace, departure
 from models.access import Role
 from models.base import Line
 from models.channel import ChannelKind, ChannelStatus
+from models.closing import close
 from models.errors import (
     AgentInactive,
     BadUserInput,
@@ -172,7 +173,7 @@ async def test_a_reason_that_was_given_stays(workspace: Workspace) -> None:
     used, unused = [await ClosingReason.add(by=by, name=name) for name in ("Sold", "Lost")]
     conversation = await a_conversation(workspace)
     async with working(conversation.id, by=by) as found:
-        await found.close(by=by, reason_id=used.id)
+        await close(found, by=by, reason_id=used.id)
 
     with pytest.raises(InUse, match="set isActive to false") as refused:
         await ClosingReason.remove(used.id, by=by)

@@ -9,6 +9,7 @@ from models import Agent, Assignment, Channel, Conversation, Team, Workspace, sn
 from models.access import Actor, Role
 from models.base import Line
 from models.channel import ChannelKind, Target
+from models.closing import close
 from models.conversation import Status
 from models.database import fetchrow
 from models.decision import Availability, Distribution
@@ -224,7 +225,7 @@ async def test_it_is_refused(
     if what == "closed":
         by = as_agent(await an_agent(workspace, role=Role.OPERATOR))
         async with working(conversation.id, by=by) as held:
-            await held.close(by=by)
+            await close(held, by=by)
     id = uuid4() if what == "nobody's" else conversation.id
 
     with pytest.raises(DomainError) as refused:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from models import Agent, Channel, Contact, ContactIdentity, Conversation, Workspace
+from models import Agent, Channel, Contact, ContactIdentity, Conversation, Workspace, closing
 from models.access import Actor, Role
 from models.conversation import Status
 from models.database import Raced, fetch, retrying
@@ -73,7 +73,7 @@ async def lovelace(desk: Channel) -> Contact:
 
 async def close(id: UUID, by: Actor) -> None:
     async with working(id, by=by) as conversation:
-        await conversation.close(by=by)
+        await closing.close(conversation, by=by)
 
 
 async def written(channel: Channel, sender: str, by: Actor, *, closed: bool = False) -> UUID:

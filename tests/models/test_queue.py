@@ -11,6 +11,7 @@ from models import Agent, Assignment, Conversation, Membership, Team, Workspace,
 from models.access import Role
 from models.agent import LEASE_SECONDS
 from models.base import Line
+from models.closing import close
 from models.conversation import Status
 from models.database import fetchval, tx
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
@@ -116,7 +117,7 @@ async def test_who_gives_one_away_gets_the_next(workspace: Workspace, how: str) 
     else:
         async with working(first.id, by=boss) as conversation:
             if how == "close":
-                await conversation.close(by=boss)
+                await close(conversation, by=boss)
             elif how == "assign":
                 await conversation.assign(colleague.id, by=boss)
             else:
@@ -374,7 +375,7 @@ async def test_who_comes_in_before_a_drain_does_not_pass_a_higher_queue(
 
     monkeypatch.setattr(queue.Freed, "__call__", late)
     async with working(held.id, by=by_system(workspace)) as conversation:
-        await conversation.close(by=by_system(workspace))
+        await close(conversation, by=by_system(workspace))
 
     assert await holder_of(waits) == agent.id
     assert (await Conversation.get(id=entered[0])).status is Status.QUEUED

@@ -24,6 +24,7 @@ from models import (
 from models.access import Actor
 from models.agent import LEASE_SECONDS
 from models.base import IdlePeriod, Line
+from models.closing import close
 from models.conversation import Status
 from models.database import Raced, fetch, retrying
 from models.decision import Availability, Rule
@@ -59,7 +60,7 @@ async def a_reason(workspace: Workspace) -> UUID:
 
 async def closes(conversation: Conversation, *, by: Actor, **why: Any) -> None:
     async with working(conversation.id, by=by) as locked:
-        await locked.close(by=by, **why)
+        await close(locked, by=by, **why)
 
 
 async def a_closed_one(

@@ -10,6 +10,7 @@ from models import Agent, Assignment, Channel, Contact, Conversation, Team, Work
 from models.access import Role
 from models.agent import LEASE_SECONDS
 from models.base import IdlePeriod, Line
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch
 from models.decision import Availability, Distribution, Outcome, Rule
@@ -300,7 +301,7 @@ async def transferred(id: UUID, workspace: Workspace) -> None:
 
 async def closed(id: UUID, workspace: Workspace) -> None:
     async with working(id, by=by_system(workspace)) as conversation:
-        await conversation.close(by=by_system(workspace))
+        await close(conversation, by=by_system(workspace))
 
 
 async def closed_as_idle(id: UUID, workspace: Workspace) -> None:

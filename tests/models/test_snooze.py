@@ -14,6 +14,7 @@ from models import Agent, Assignment, Channel, Conversation, Team, Workspace, bo
 from models.access import Actor, Role
 from models.assignment import Ending
 from models.base import IdlePeriod, Line
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch, fetchval, retrying, tx
 from models.decision import Distribution, Rule
@@ -197,7 +198,7 @@ async def test_whoever_works_on_a_due_one_is_not_disturbed(office: Office, clock
 
     async with working(office.snoozed.id, by=by) as conversation:
         meanwhile = await _outside(snooze.wake_due(10))
-        await conversation.close(by=by)
+        await close(conversation, by=by)
     afterwards = await snooze.wake_due(10)
 
     assert (meanwhile, afterwards) == (0, 0)

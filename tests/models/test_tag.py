@@ -8,6 +8,7 @@ import pytest
 from models import Agent, Channel, Contact, Conversation, Tag, Workspace
 from models import tag as tags
 from models.access import Actor, Role
+from models.closing import close
 from models.conversation import Status
 from models.database import fetch
 from models.decision import Distribution
@@ -148,7 +149,7 @@ async def test_a_closed_conversation_is_tagged_without_waking_up(
     agent = await an_agent(workspace)
     conversation = await a_conversation(workspace, holder=agent)
     async with working(conversation.id, by=as_agent(agent)) as held:
-        await held.close(by=as_agent(agent))
+        await close(held, by=as_agent(agent))
     before = await Conversation.get(id=conversation.id)
     await clock.travel(hours=1)
 
@@ -185,7 +186,7 @@ async def test_whoever_works_a_conversation_tags_it(
     )
     if what == "closed":
         async with working(conversation.id, by=as_agent(holder)) as held:
-            await held.close(by=as_agent(holder))
+            await close(held, by=as_agent(holder))
     if what == "given out":
         await Agent.filter(workspace_id=workspace.id).update(accepts_new=False)
         await type(team).filter(id=team.id).update(distribution=Distribution.ROUND_ROBIN)

@@ -15,6 +15,7 @@ from models.access import Actor
 from models.base import Line
 from models.bot import resume
 from models.channel import Target
+from models.closing import close
 from models.conversation import Status
 from models.database import Raced, fetch, retrying, tx
 from models.decision import Distribution
@@ -312,7 +313,7 @@ async def test_what_comes_back_after_its_team_has_gone_waits_elsewhere(
     async with working(held.id, by=by) as conversation:
         await conversation.assign(agent.id, by=by)
     async with working(held.id, by=by) as conversation:
-        await conversation.close(by=by)
+        await close(conversation, by=by)
     await Agent.filter(id=agent.id).update(is_active=False)
 
     await remove(team)

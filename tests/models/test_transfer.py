@@ -5,6 +5,7 @@ import pytest
 from models import Agent, Conversation, Message, Team, Workspace
 from models.access import Role
 from models.base import Line
+from models.closing import close
 from models.database import fetch
 from models.errors import (
     BadUserInput,
@@ -197,7 +198,7 @@ async def test_whoever_held_it_at_the_end_reopens_it_from_any_team(workspace: Wo
     guest = await an_agent(workspace)
     conversation = await a_conversation(workspace, team=elsewhere, holder=guest)
     async with working(conversation.id, by=as_agent(guest)) as held:
-        await held.close(by=as_agent(guest))
+        await close(held, by=as_agent(guest))
 
     await reopen(conversation.id, by=as_agent(guest))
 
@@ -214,7 +215,7 @@ async def test_nobody_else_finds_it_to_reopen(workspace: Workspace, who: str) ->
             if held.assignee_id != agent.id:
                 await held.assign(agent.id, by=by_system(workspace))
         async with working(conversation.id, by=by_system(workspace)) as held:
-            await held.close(by=by_system(workspace))
+            await close(held, by=by_system(workspace))
         if agent is guest or who == "holds it":
             await reopen(conversation.id, by=by_system(workspace))
     by = as_agent(guest)

@@ -6,6 +6,7 @@ import pytest
 
 from models import Agent, Contact, Workspace, invariant, snooze, verify
 from models.base import Line
+from models.closing import close
 from models.contact_field import FieldKind
 from models.database import Transaction, tx
 from models.decision import Distribution
@@ -232,7 +233,7 @@ async def office(workspace: Workspace) -> Workspace:
     await a_conversation(workspace, team=automatic)
     closed = await a_conversation(workspace, team=automatic)
     async with working(closed.id, by=by_system(workspace)) as conversation:
-        await conversation.close(by=by_system(workspace))
+        await close(conversation, by=by_system(workspace))
     await an_agent(workspace, teams=[manual, automatic])
     for _ in range(2):
         await a_conversation(workspace, team=manual)

@@ -27,6 +27,7 @@ from models import (
 )
 from models.access import SCOPES, Actor, Role
 from models.base import Line
+from models.closing import close
 from models.database import fetch
 from models.merge import merge
 from models.tag import tag_contact
@@ -205,7 +206,7 @@ async def a_company() -> Company:
     waiting = await a_conversation(workspace, channel=channel)
     closed = await a_conversation(workspace, channel=channel, holder=agent)
     async with working(closed.id, by=as_agent(agent)) as conversation:
-        await conversation.close(by=as_agent(agent))
+        await close(conversation, by=as_agent(agent))
     token, _ = await Token.issue(by=by, name="Script", scopes=())
     operator = await an_agent(workspace, role=Role.OPERATOR)
     department = await a_team(workspace, line=Line.SUPPORT, members=[operator])

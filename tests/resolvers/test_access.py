@@ -8,6 +8,7 @@ import pytest
 from models import Agent, Conversation, Team
 from models.access import SCOPES, Actor, Role
 from models.base import Line
+from models.closing import close
 from models.decision import Distribution
 from models.reopening import reopen
 from resolvers.ids import encode
@@ -270,7 +271,7 @@ async def member(tree: dict[str, Conversation], company: Company) -> Agent:
 async def closed(conversation: Conversation) -> None:
     by = Actor.system(conversation.workspace_id)
     async with working(conversation.id, by=by) as held:
-        await held.close(by=by)
+        await close(held, by=by)
 
 
 async def test_an_agent_lists_its_own_its_teams_those_below_and_todos(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from models import Conversation, Team
+from models.closing import close
 from models.database import fetch
 from models.decision import Distribution
 from resolvers.ids import encode
@@ -143,7 +144,7 @@ async def test_only_the_newest_closing_is_what_a_contact_comes_back_to(
     sender = await a_conversation(company.workspace, channel=other, sender="ada")
     await Conversation.filter(id=sender.id).update(contact_id=company.closed.contact_id)
     async with working(sender.id, by=by) as conversation:
-        await conversation.close(by=by)
+        await close(conversation, by=by)
 
     first = await admin.ask(STICKY, id=encode("Conversation", company.closed.id))
     held_by_nobody = await admin.ask(STICKY, id=encode("Conversation", sender.id))

@@ -8,6 +8,7 @@ import pytest
 from asyncpg.connection import Connection
 
 from models import Contact
+from models.closing import close
 from models.contact_search import Filter
 from models.decision import Distribution
 from models.tag import tag_conversation
@@ -113,7 +114,7 @@ async def busy(database: str) -> Company:
             async with working(conversation.id, by=by) as held:
                 await held.send("Hello.", by=by)
                 if number % 2:
-                    await held.close(by=by, reason_id=company.reason.id)
+                    await close(held, by=by, reason_id=company.reason.id)
     return company
 
 
@@ -285,7 +286,7 @@ async def test_merging_costs_the_same_however_much_moves(
             )
             async with working(conversation.id, by=by) as open_one:
                 await tag_conversation(open_one, [f"Tag {count}"], by=by)
-                await open_one.close(by=by)
+                await close(open_one, by=by)
         merging = {"survivorId": company.id("Contact"), "mergedId": encode("Contact", twin.id)}
         splitting = {"contactId": merging["mergedId"]}
 

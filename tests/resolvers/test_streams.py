@@ -25,6 +25,7 @@ from api.graphql import GraphQLApp
 from api.socket_protocol import SOCKET_OPTIONS
 from models import Agent, Conversation, Membership, Token, database
 from models.access import SCOPES, Role
+from models.closing import close
 from models.database import fetch
 from models.log import Position
 from models.stream import Reader
@@ -215,7 +216,7 @@ async def test_a_conversation_is_followed_from_its_state_to_its_end(
             await conversation.send("Hello.", by=by)
             await conversation.note("Hm.", by=by)
         async with working(company.held.id, by=by) as conversation:
-            await conversation.close(by=by)
+            await close(conversation, by=by)
         items = [await watching.next() for _ in range(3)]
 
     assert snapshot["conversations"] == [

@@ -1,0 +1,159 @@
+"""What each step does: the verb of the record it is about, and where the run goes from there."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from models import closing, event, line_change, placement, routing, stickiness, tag, variable
+from models.closure import Cause, ClosingReason
+from models.conversation import Conversation, Status
+from models.database import tx
+from models.errors import ConversationNotWithBot
+from models.workflow import assigning, condition
+from models.workflow.definition import (
+    AssignStep,
+    BotOffStep,
+    BotOnStep,
+    BranchStep,
+    CloseStep,
+    Definition,
+    Marked,
+    SendMessageStep,
+    SetLineStep,
+    Step,
+    TagStep,
+    Trigger,
+    UnassignStep,
+    WebhookStep,
+)
+from models.workflow.run import StepOutcome, Taken, WorkflowRun, read_facts
+
+
+async def take(step: Step, run: WorkflowRun) -> Taken:
+    """Do what a step says; raises what the verbs do, and ConversationRequired."""
+    return await _EFFECTS[type(step)](step, run)
+
+
+async def _unassign(step: UnassignStep, run: WorkflowRun) -> Taken:
+    async with tx():
+        conversation = await Conversation.locked(run.conversation, by=run.actor)
+        if not conversation.is_open:
+            return await _let_go(conversation, step, run)
+        if conversation.assignee_id is None:
+            return _skipped(step)
+        await conversation.unassign(by=run.actor)
+    return Taken(next_key=step.next)
+
+
+async def _send(step: SendMessageStep, run: WorkflowRun) -> Taken:
+    async with tx():
+        conversation = await Conversation.locked(run.conversation, by=run.actor)
+        text = await variable.fill(
+            step.text, workspace_id=run.workspace_id, conversation_id=conversation.id
+        )
+        await conversation.send(
+            text, by=run.actor, is_activity=run.trigger is not Trigger.IDLE_REMINDER
+        )
+    return Taken(next_key=step.next)
+
+
+async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
+    async with tx():
+        if step.on is Marked.CONTACT:
+            await tag.tag_contact(await _contact(run), list(step.tags), by=run.actor)
+        else:
+            conversation = await Conversation.locked(run.conversation, by=run.actor)
+            await tag.tag_conversation(conversation, list(step.tags), by=run.actor)
+    return Taken(next_key=step.next)
+
+
+async def _set_line(step: SetLineStep, run: WorkflowRun) -> Taken:
+    await line_change.set_line(run.conversation, step.line, by=run.actor)
+    return Taken(next_key=step.next)
+
+
+async def _close(step: CloseStep, run: WorkflowRun) -> Taken:
+    async with tx() as transaction:
+        conversation = await Conversation.locked(run.conversation, by=run.actor)
+        conversation.require_open()
+        if step.reason_id is not None:
+            await ClosingReason.usable(step.reason_id, by=run.actor)
+        await closing.close_automatically(
+            transaction,
+            [conversation.id],
+            Cause.WORKFLOW,
+            by=run.actor,
+            reason_id=step.reason_id,
+            summary=step.summary,
+        )
+    return Taken(next_key=step.next)
+
+
+async def _bot_on(step: BotOnStep, run: WorkflowRun) -> Taken:
+    async with tx():
+        conversation = await Conversation.locked(run.conversation, by=run.actor)
+        if not conversation.is_open:
+            return await _let_go(conversation, step, run)
+        if conversation.status is Status.BOT:
+            return _skipped(step)
+        home = await conversation.home_queue()
+        await placement.give_to_bot(conversation, home, by=run.actor)
+    return Taken(next_key=step.next)
+
+
+async def _bot_off(step: BotOffStep, run: WorkflowRun) -> Taken:
+    try:
+        await routing.hand_off(run.conversation, by=run.actor)
+    except ConversationNotWithBot:
+        return _skipped(step)
+    return Taken(next_key=step.next)
+
+
+async def _branch(step: BranchStep, run: WorkflowRun) -> Taken:
+    asked = Definition(trigger=run.trigger, steps=(step,))
+    async with tx() as transaction:
+        facts = await read_facts(transaction, run, asked)
+    for case in step.cases:
+        if condition.met(case.conditions, facts):
+            return Taken(next_key=case.next)
+    return Taken(next_key=step.next)
+
+
+async def _webhook(step: WebhookStep, run: WorkflowRun) -> Taken:
+    async with tx():
+        run.record(event.Kind.WEBHOOK_REQUESTED, workflow=run.workflow_id, key=step.key)
+    return Taken(next_key=step.next)
+
+
+async def _let_go(
+    conversation: Conversation, step: UnassignStep | BotOnStep, run: WorkflowRun
+) -> Taken:
+    """The sticky agent of a closed conversation goes, if there is one."""
+    if not await stickiness.let_go(conversation, by=run.actor):
+        return _skipped(step)
+    return Taken(next_key=step.next)
+
+
+async def _contact(run: WorkflowRun) -> UUID:
+    """Of the conversation, whose contact may be another by now: contacts merge."""
+    if run.conversation_id is None:
+        return run.contact_id
+    return (await Conversation.get(id=run.conversation_id)).contact_id
+
+
+def _skipped(step: Step) -> Taken:
+    return Taken(outcome=StepOutcome.SKIPPED, next_key=step.next)
+
+
+_EFFECTS: Mapping[type, Callable[[Any, WorkflowRun], Awaitable[Taken]]] = {
+    AssignStep: assigning.assign,
+    UnassignStep: _unassign,
+    SendMessageStep: _send,
+    TagStep: _tag,
+    SetLineStep: _set_line,
+    CloseStep: _close,
+    BotOnStep: _bot_on,
+    BotOffStep: _bot_off,
+    BranchStep: _branch,
+    WebhookStep: _webhook,
+}

@@ -20,6 +20,7 @@ from models.ticket.action import TicketAction
 from models.ticket.record import Ticket
 from models.token import Token
 from models.workflow import advance as advance
+from models.workflow import walk as walk
 from models.workflow.record import Workflow, WorkflowRevision
 from models.workflow.run import WorkflowRun
 from models.workspace import Workspace

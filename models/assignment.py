@@ -80,7 +80,7 @@ async def begin(transaction: Transaction, holds: list[Hold]) -> None:
             UPDATE conversations c
             SET status = 'ASSIGNED', assignee_id = g.agent_id, decision = NULL,
                 reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
-                skipped_agent_id = NULL, skipped_until = NULL,
+                skipped_agent_id = NULL, skipped_until = NULL, distribution = NULL,
                 last_activity_at = g.at, version = c.version + 1
             FROM given g WHERE c.id = g.conversation_id RETURNING c.id, c.line
         ), counted AS (

@@ -11,7 +11,10 @@ from uuid import UUID
 from models import decision
 from models.access import IS_HOLDER
 from models.database import Row, Transaction
-from models.decision import Availability, Candidate, Distribution, Facts, Rule
+from models.decision import Availability, Candidate, Distribution, Facts, Rule, Settings
+
+# Those who wait in a team's queue by the same settings: its own, or those of a workflow's step.
+Lane = tuple[UUID, Settings | None]
 
 # Own members keep their positions; those of a group below follow, by the number it got for ever.
 # So no edit elsewhere moves anybody, and a pointer into this order stays where it is.
@@ -77,12 +80,23 @@ async def read_teams(transaction: Transaction, team_ids: Sequence[UUID]) -> dict
     return {row["id"]: row for row in await transaction.fetch(_TEAMS, team_ids)}
 
 
-async def read(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID, Facts]:
-    """The facts of each team; nobody who picks asks leave, so manual teams have no candidates."""
-    automatic = [id for id, team in teams.items() if team["distribution"] != Distribution.MANUAL]
-    return {id: _facts(team, ()) for id, team in teams.items()} | (
-        await read_all(transaction, {id: teams[id] for id in automatic}) if automatic else {}
-    )
+async def read(
+    transaction: Transaction, teams: Mapping[UUID, Row], lanes: Iterable[Lane]
+) -> dict[Lane, Facts]:
+    """The facts of each lane of these teams; nobody who picks asks leave, so manual lanes have no
+    candidates.
+    """
+    empty = {lane: _in_lane(_facts(teams[lane[0]], ()), lane) for lane in lanes}
+    automatic = [lane for lane, facts in empty.items() if facts.distributes]
+    if not automatic:
+        return empty
+    full = await read_all(transaction, {team_id: teams[team_id] for team_id, _ in automatic})
+    return empty | {lane: _in_lane(full[lane[0]], lane) for lane in automatic}
+
+
+def _in_lane(facts: Facts, lane: Lane) -> Facts:
+    _, settings = lane
+    return settings.over(facts) if settings else facts
 
 
 async def read_all(transaction: Transaction, teams: Mapping[UUID, Row]) -> dict[UUID, Facts]:
@@ -103,7 +117,7 @@ def _statement(teams: Iterable[Row]) -> str:
     return _CANDIDATES.format(members=members, hours=HOURS)
 
 
-async def lock_eligible(transaction: Transaction, facts: Mapping[UUID, Facts]) -> dict[UUID, Facts]:
+async def lock_eligible(transaction: Transaction, facts: Mapping[Lane, Facts]) -> dict[Lane, Facts]:
     """The same facts, with those who are eligible locked and read again."""
     locked = await transaction.fetch(
         """
@@ -113,16 +127,16 @@ async def lock_eligible(transaction: Transaction, facts: Mapping[UUID, Facts]) -
         list(eligible(facts.values())),
     )
     fresh = {row["id"]: row for row in locked}
-    return {team_id: _refreshed(of_team, fresh) for team_id, of_team in facts.items()}
+    return {lane: _refreshed(in_lane, fresh) for lane, in_lane in facts.items()}
 
 
 def eligible(facts: Iterable[Facts]) -> set[UUID]:
-    """Whoever could be given something by one of these teams."""
+    """Whoever could be given something in one of these lanes."""
     return {
         candidate.agent_id
-        for of_team in facts
-        for candidate in of_team.candidates
-        if decision.obstacle(candidate, of_team) is None
+        for in_lane in facts
+        for candidate in in_lane.candidates
+        if decision.obstacle(candidate, in_lane) is None
     }
 
 

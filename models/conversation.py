@@ -145,8 +145,7 @@ class Conversation(Record):
         by.require(Right.HOLD_CONVERSATIONS)
         if self.status is not Status.QUEUED:
             raise ConversationNotQueued(holder_id=self.assignee_id, status=self.status)
-        team = await Team.get(id=self.team_id)
-        if team.distributes and by.role is Role.AGENT:
+        if by.role is Role.AGENT and await self.is_given_out():
             raise TeamDistributesAutomatically
         agent = await Agent.locked(by.agent_id, by=by)
         if agent.load >= agent.capacity:
@@ -285,8 +284,14 @@ class Conversation(Record):
             return
         if not by.may(Right.HOLD_CONVERSATIONS) or self.status is not Status.QUEUED:
             raise Forbidden("work a conversation that you do not hold")
-        if (await Team.get(id=self.team_id)).distributes:
+        if await self.is_given_out():
             raise Forbidden("work what waits in a queue that distributes automatically")
+
+    async def is_given_out(self) -> bool:
+        """Whether it waits to be given to somebody: by its team, or by a workflow's step."""
+        if self.distribution is not None and self.distribution["distribution"] is not None:
+            return True
+        return (await Team.get(id=self.team_id)).distributes
 
     async def require_held(self, by: Actor) -> None:
         """Raise unless somebody holds it, and the actor may take it from there."""

@@ -127,6 +127,62 @@ class Facts:
     # Let this very conversation wait too long for an answer, lately.
     skipped_agent_id: UUID | None = None
 
+    @property
+    def distributes(self) -> bool:
+        return self.distribution is not Distribution.MANUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a workflow's step has a conversation given out; what it leaves open its team decides."""
+
+    workflow: UUID
+    key: str
+    distribution: Distribution | None = None
+    online_only: bool | None = None
+    max_open: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        workflow: UUID,
+        key: str,
+        *,
+        distribution: Distribution | None,
+        online_only: bool | None,
+        max_open: int | None,
+    ) -> "Settings | None":
+        """Those of a step, if it sets anything."""
+        if distribution is None and online_only is None and max_open is None:
+            return None
+        return cls(
+            workflow=workflow,
+            key=key,
+            distribution=distribution,
+            online_only=online_only,
+            max_open=max_open,
+        )
+
+    def over(self, facts: Facts) -> Facts:
+        """The team's facts with these instead of its own settings; the pointer stays the team's."""
+        return replace(
+            facts,
+            distribution=self.distribution or facts.distribution,
+            online_only=facts.online_only if self.online_only is None else self.online_only,
+            max_open=facts.max_open if self.max_open is None else self.max_open,
+        )
+
+    @classmethod
+    def recall(cls, stored: dict[str, Any]) -> "Settings":
+        distribution = stored["distribution"]
+        return cls(
+            **{
+                **stored,
+                "workflow": UUID(str(stored["workflow"])),
+                "distribution": Distribution(distribution) if distribution else None,
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -10,8 +10,9 @@ import orjson
 
 from models import assignment, candidates, decision, event, reservation
 from models.access import Actor
+from models.candidates import Lane
 from models.database import Row, Transaction, encode, fetch
-from models.decision import Decision, Distribution, Facts, Outcome, Rule
+from models.decision import Decision, Distribution, Facts, Outcome, Rule, Settings
 
 # The same agents wait while a batch is applied (28 ms for 50 with a remote database).
 BATCH_SIZE_MAX = 50
@@ -46,9 +47,8 @@ async def distribute(
     waiting = await heads(transaction, teams, entering, lock=True)
     if not waiting:
         return Distributed()
-    concerned = {row["team_id"]: teams[row["team_id"]] for row in waiting}
     facts = await candidates.lock_eligible(
-        transaction, await candidates.read(transaction, concerned)
+        transaction, await candidates.read(transaction, teams, {lane_of(row) for row in waiting})
     )
     if rivals := await rivals_of(transaction, candidates.eligible(facts.values()), teams):
         return Distributed(rivals=rivals)
@@ -63,25 +63,46 @@ async def rivals_of(
     """Somebody may have been freed whose queues nobody has drained yet: those come first."""
     if not eligible:
         return frozenset()
-    rows = await transaction.fetch(_WAITING_QUEUES, [], list(eligible))
-    others = {row["id"] for row in rows} - set(teams)
-    if not others:
+    lanes = [lane for lane in await _waiting([], list(eligible)) if lane[0] not in teams]
+    if not lanes:
         return frozenset()
-    facts = await candidates.read(
-        transaction, await candidates.read_teams(transaction, list(others))
-    )
+    others = await candidates.read_teams(transaction, list({team_id for team_id, _ in lanes}))
+    facts = await candidates.read(transaction, others, lanes)
     return frozenset(
-        id for id, of_team in facts.items() if eligible & candidates.eligible([of_team])
+        team_id
+        for (team_id, _), in_lane in facts.items()
+        if eligible & candidates.eligible([in_lane])
     )
 
 
 async def waiting_queues(teams: Sequence[UUID], agents: Sequence[UUID]) -> list[UUID]:
-    """Of these teams, and of those that these agents draw from, the ones where somebody waits."""
-    rows = await fetch(_WAITING_QUEUES, teams, agents)
-    return [row["id"] for row in rows]
+    """Of these teams, and of those that these agents draw from, the ones where somebody waits to be
+    given out.
+    """
+    return list(dict.fromkeys(team_id for team_id, _ in await _waiting(teams, agents)))
 
 
-_WAITING_QUEUES = f"""
+async def _waiting(teams: Sequence[UUID], agents: Sequence[UUID]) -> list[Lane]:
+    rows = await fetch(_WAITING_LANES, teams, agents)
+    return [(row["id"], _settings(row["settings"])) for row in rows]
+
+
+# Of a team `t`: each of the settings by which somebody waits in it, found one after the other.
+_SETTINGS_OF_THOSE_WHO_WAIT = """
+    WITH RECURSIVE found AS (
+        (SELECT c.distribution AS settings FROM conversations c
+         WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.distribution IS NOT NULL
+         ORDER BY c.distribution LIMIT 1)
+        UNION ALL
+        SELECT (SELECT c.distribution FROM conversations c
+                WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.distribution IS NOT NULL
+                  AND c.distribution > f.settings ORDER BY c.distribution LIMIT 1)
+        FROM found f WHERE f.settings IS NOT NULL)
+    SELECT settings FROM found
+    WHERE coalesce(settings ->> 'distribution', t.distribution) <> 'MANUAL'
+      AND settings IS NOT NULL
+"""
+_WAITING_LANES = f"""
     WITH RECURSIVE above AS (
         SELECT team_id AS id, true AS is_own, 1 AS depth FROM memberships
         WHERE agent_id = ANY($2)
@@ -89,30 +110,49 @@ _WAITING_QUEUES = f"""
         SELECT t.parent_id, false, a.depth + 1 FROM above a JOIN teams t ON t.id = a.id
         WHERE t.parent_id IS NOT NULL AND a.depth < 10
     )
-    SELECT t.id FROM teams t
-    WHERE t.is_active AND t.distribution <> 'MANUAL'
-      AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
-                  AND NOT {reservation.IN_FORCE})
+    SELECT t.id, lane.settings FROM teams t CROSS JOIN LATERAL (
+        SELECT NULL::jsonb AS settings
+        WHERE t.distribution <> 'MANUAL'
+          AND EXISTS (SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+                      AND c.distribution IS NULL AND NOT {reservation.IN_FORCE})
+        UNION ALL ({_SETTINGS_OF_THOSE_WHO_WAIT})) lane
+    WHERE t.is_active
       AND (t.id = ANY($1)
            OR EXISTS (SELECT FROM above a
                       WHERE a.id = t.id AND (a.is_own OR t.include_descendants))
            OR (t.is_todos AND t.workspace_id IN (
                    SELECT a.workspace_id FROM agents a WHERE a.id = ANY($2))))
-"""  # noqa: S608 - a constant
+"""  # noqa: S608 - constants
+# Of a team `t`: whether anybody in its queue waits to be given out.
+SOMEBODY_WAITS = f"""(
+    (t.distribution <> 'MANUAL' AND EXISTS (
+        SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+          AND NOT {reservation.IN_FORCE}))
+    OR EXISTS (
+        SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
+          AND c.distribution IS NOT NULL AND c.distribution ->> 'distribution' IS NOT NULL))"""  # noqa: S608 - a constant
 
 
 def plan(
-    waiting: Sequence[Waiting], teams: Mapping[UUID, Row], facts: dict[UUID, Facts]
+    waiting: Sequence[Waiting], teams: Mapping[UUID, Row], facts: dict[Lane, Facts]
 ) -> "Round":
     """Decide on what waits, in memory: what would be given to whom, and what would go on waiting.
 
-    Of a row of `waiting`: id, workspace_id, team_id, queued_at, rule, outcome, routed, now,
-    skipped_agent_id.
+    Of a row of `waiting`: id, workspace_id, team_id, settings, queued_at, rule, outcome, routed,
+    now, skipped_agent_id.
     """
     round_ = Round(facts)
     for row in sorted(waiting, key=lambda row: _precedence(row, teams[row["team_id"]])):
         round_.take(row)
     return round_
+
+
+def lane_of(row: Waiting) -> Lane:
+    return row["team_id"], row["settings"]
+
+
+def _settings(stored: str | None) -> Settings | None:
+    return None if stored is None else Settings.recall(orjson.loads(stored))
 
 
 def _precedence(row: Waiting, team: Row) -> tuple[int, datetime, UUID]:
@@ -138,8 +178,8 @@ async def heads(
 ) -> list[Waiting]:
     """The heads of the automatic queues, and what enters any; pickers keep theirs unlocked.
 
-    Those who wait for anybody but one agent come beside the head: they may have to stay, and must
-    hold up nobody.
+    Those who wait for anybody but one agent, or by the settings of a workflow's step, come beside
+    the head: they may have to stay, and must hold up nobody.
     """
     rows = await transaction.fetch(
         f"""
@@ -147,16 +187,26 @@ async def heads(
             SELECT h.id FROM unnest($2::uuid[]) AS t(id) CROSS JOIN LATERAL (
                 (SELECT c.id FROM conversations c
                  WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.skipped_until IS NULL
-                   AND NOT {reservation.IN_FORCE}
+                   AND c.distribution IS NULL AND NOT {reservation.IN_FORCE}
                  ORDER BY c.queued_at, c.id LIMIT $4)
                 UNION ALL
                 (SELECT c.id FROM conversations c
                  WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.skipped_until IS NOT NULL
-                   AND NOT {reservation.IN_FORCE}
+                   AND c.distribution IS NULL AND NOT {reservation.IN_FORCE}
                  ORDER BY c.queued_at, c.id LIMIT $4)) h
+            UNION
+            SELECT h.id FROM teams t
+            CROSS JOIN LATERAL ({_SETTINGS_OF_THOSE_WHO_WAIT}) lane
+            CROSS JOIN LATERAL (
+                SELECT c.id FROM conversations c
+                WHERE c.team_id = t.id AND c.status = 'QUEUED' AND c.distribution IS NOT NULL
+                  AND c.distribution = lane.settings
+                ORDER BY c.queued_at, c.id LIMIT $4) h
+            WHERE t.id = ANY($1)
             UNION SELECT unnest($3::uuid[])
         )
-        SELECT c.id, c.workspace_id, c.team_id, c.queued_at, c.contact_id, c.channel_id,
+        SELECT c.id, c.workspace_id, c.team_id, c.distribution AS settings, c.queued_at,
+               c.contact_id, c.channel_id,
                coalesce(c.decision ->> 'rule', 'CHANNEL_TARGET') AS rule,
                c.decision ->> 'outcome' AS outcome, c.decision -> 'routed' AS routed,
                CASE WHEN c.skipped_until > relevo_now() THEN c.skipped_agent_id END
@@ -172,49 +222,55 @@ async def heads(
         list(entering),
         BATCH_SIZE_MAX,
     )
-    return [dict(row) for row in rows]
+    return [{**row, "settings": _settings(row["settings"])} for row in rows]
 
 
 class Round:
     """One batch of decisions, made in memory before any of them is applied."""
 
-    def __init__(self, facts: dict[UUID, Facts]) -> None:
+    def __init__(self, facts: dict[Lane, Facts]) -> None:
         self.facts = facts
         self.holds: list[assignment.Hold] = []
         self.given: list[Waiting] = []
         self.waiting: list[tuple[Waiting, Decision]] = []
-        self._exhausted: dict[UUID, Decision] = {}
-        self._stuck: set[UUID] = set()
-        self._undecided: set[UUID] = set()
+        self.pointers: dict[UUID, int] = {}
+        self._seen: set[Lane] = set()
+        self._exhausted: dict[Lane, Decision] = {}
+        self._stuck: set[Lane] = set()
+        self._undecided: set[Lane] = set()
 
     @property
     def done(self) -> frozenset[UUID]:
         """The teams from which nothing more can be given now."""
-        served = {row["team_id"] for row in self.given}
-        return frozenset(self._exhausted) | (self._stuck - served - self._undecided)
+        served = {lane_of(row) for row in self.given}
+        done = self._exhausted.keys() | (self._stuck - served - self._undecided)
+        return frozenset(team_id for team_id, _ in done) - {
+            team_id for team_id, _ in self._seen - done
+        }
 
     def take(self, row: Waiting) -> None:
         """Decide on one, unless a whole batch is given already and somebody still could get it."""
-        if len(self.holds) < BATCH_SIZE_MAX or row["team_id"] in self._exhausted:
+        self._seen.add(lane_of(row))
+        if len(self.holds) < BATCH_SIZE_MAX or lane_of(row) in self._exhausted:
             self._decide(row)
         else:
-            self._undecided.add(row["team_id"])
+            self._undecided.add(lane_of(row))
 
     def _decide(self, row: Waiting) -> None:
-        team_id = row["team_id"]
+        lane = lane_of(row)
         facts = replace(
-            self.facts[team_id], rule=Rule(row["rule"]), skipped_agent_id=row["skipped_agent_id"]
+            self.facts[lane], rule=Rule(row["rule"]), skipped_agent_id=row["skipped_agent_id"]
         )
-        made = self._exhausted.get(team_id) if facts.skipped_agent_id is None else None
+        made = self._exhausted.get(lane) if facts.skipped_agent_id is None else None
         made = made or decision.decide(facts)
         if made.winner is not None:
             self._give(row, facts, made)
             return
         if facts.skipped_agent_id is None:
-            self._exhausted[team_id] = made
+            self._exhausted[lane] = made
         else:
             # Somebody may be eligible for the others all the same.
-            self._stuck.add(team_id)
+            self._stuck.add(lane)
         if row["outcome"] != made.outcome:
             self.waiting.append((row, replace(made, facts=facts)))
 
@@ -222,11 +278,15 @@ class Round:
         assert made.winner is not None  # noqa: S101 - the caller asked
         # A microsecond apart, so that "longest without an assignment" tells a batch's agents apart.
         at = row["now"] + timedelta(microseconds=len(self.holds))
-        self.facts[row["team_id"]] = decision.after(facts, made, at)
-        for other, of_team in self.facts.items():
-            if other != row["team_id"]:
-                candidates = decision.with_assignment(of_team.candidates, made.winner.agent_id, at)
-                self.facts[other] = replace(of_team, candidates=candidates)
+        if facts.distribution is Distribution.ROUND_ROBIN:
+            self.pointers[row["team_id"]] = made.winner.position
+        for lane, in_lane in self.facts.items():
+            self.facts[lane] = replace(
+                in_lane,
+                candidates=decision.with_assignment(in_lane.candidates, made.winner.agent_id, at),
+                # Of the team, whoever moves it.
+                round_robin_position=self.pointers.get(lane[0], in_lane.round_robin_position),
+            )
         self.given.append(row)
         self.holds.append(
             assignment.Hold(
@@ -265,19 +325,15 @@ async def _apply(transaction: Transaction, round_: Round, entering: frozenset[UU
 
 
 async def _move_pointers(transaction: Transaction, round_: Round) -> None:
-    moved = [
-        (team_id, facts.round_robin_position)
-        for team_id, facts in round_.facts.items()
-        if facts.distribution is Distribution.ROUND_ROBIN
-    ]
-    if moved:
+    if round_.pointers:
         await transaction.execute(
             """
             UPDATE teams t SET round_robin_position = p.position
             FROM unnest($1::uuid[], $2::bigint[]) AS p(id, position)
             WHERE t.id = p.id AND t.round_robin_position <> p.position
             """,
-            *map(list, zip(*moved, strict=True)),
+            list(round_.pointers),
+            list(round_.pointers.values()),
         )
 
 

@@ -9,7 +9,7 @@ import orjson
 from models import candidates, decision, reservation
 from models.access import Actor
 from models.database import Row, Transaction, snapshot
-from models.decision import Candidate, Distribution, Facts, Outcome, Rule, Verdict
+from models.decision import Candidate, Facts, Outcome, Rule, Settings, Verdict
 from models.visibility import VISIBLE, Visibility
 
 
@@ -22,7 +22,7 @@ class Explanation:
 
 
 _CONVERSATION = f"""
-    SELECT c.id, c.status, c.team_id, c.decision, c.reserved_for_id,
+    SELECT c.id, c.status, c.team_id, c.distribution, c.decision, c.reserved_for_id,
            {reservation.IN_FORCE} AS is_reserved,
            CASE WHEN c.skipped_until > relevo_now() THEN c.skipped_agent_id END AS skipped_agent_id,
            last.agent_id AS holder_id, last.decision AS held_by
@@ -71,6 +71,8 @@ def _of_stored(
 async def _of_waiting(transaction: Transaction, row: Row, agent_id: UUID) -> Explanation:
     teams = await candidates.read_teams(transaction, [row["team_id"]])
     facts = (await candidates.read_all(transaction, teams))[row["team_id"]]
+    if row["distribution"] is not None:
+        facts = Settings.recall(orjson.loads(row["distribution"])).over(facts)
     kept = orjson.loads(row["decision"])
     made = decision.decide(
         replace(facts, rule=Rule(kept["rule"]), skipped_agent_id=row["skipped_agent_id"])
@@ -84,7 +86,7 @@ async def _of_waiting(transaction: Transaction, row: Row, agent_id: UUID) -> Exp
         return Explanation(Verdict.RESERVED, stored)
     if mine is None:
         return Explanation(Verdict.NOT_MEMBER, stored)
-    if facts.distribution is Distribution.MANUAL:
+    if not facts.distributes:
         return Explanation(_of_picking(mine[0], facts), stored)
     return Explanation(mine[1], stored)
 

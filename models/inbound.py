@@ -13,6 +13,7 @@ from models.conversation import Conversation, Status
 from models.database import Raced, Row, Transaction, fetchrow, tx
 from models.errors import NotFound
 from models.identity import EXTERNAL_ID_LENGTH_MAX, Sender, add_sender, lock_sender
+from models.routing import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,8 @@ async def _append_or_open(
     customer = Actor.contact(channel.workspace_id, contact_id)
     conversation, route = await _open_conversation(contact_id, channel.id), None
     if conversation is None:
-        route = await routing.route(
-            transaction, contact_id=contact_id, channel=channel, line=line, by=customer
-        )
+        asked = Asked(contact_id=contact_id, channel=channel, line=line, text=text)
+        route = await routing.route(transaction, asked, by=customer)
         conversation = route.conversation
     opened = route is not None and route.opens
     try:

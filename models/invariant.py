@@ -422,21 +422,25 @@ NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
     WITH waiting AS (
-        SELECT c.team_id, c.skipped_agent_id, c.skipped_until > relevo_now() AS is_skipping
+        SELECT c.team_id, c.skipped_agent_id, c.skipped_until > relevo_now() AS is_skipping,
+               coalesce((c.distribution ->> 'max_open')::int, t.max_open) AS max_open,
+               coalesce((c.distribution ->> 'online_only')::bool, t.online_only) AS online_only
         FROM conversations c JOIN teams t ON t.id = c.team_id
-        WHERE c.status = 'QUEUED' AND t.is_active AND t.distribution <> 'MANUAL'
+        WHERE c.status = 'QUEUED' AND t.is_active
+          AND coalesce(c.distribution ->> 'distribution', t.distribution) <> 'MANUAL'
           AND NOT {reservation.IN_FORCE}
     ), member AS ({candidates.OF_TEAMS.replace("ANY($1)", "ANY(SELECT team_id FROM waiting)")})
     SELECT DISTINCT format('team %s has somebody waiting and agent %s free', t.id, a.id)
     FROM teams t JOIN workspaces w ON w.id = t.workspace_id
     JOIN member m ON m.team_id = t.id JOIN agents a ON a.id = m.agent_id
     WHERE EXISTS (SELECT FROM waiting x WHERE x.team_id = t.id
-                  AND (x.is_skipping IS NOT TRUE OR x.skipped_agent_id <> a.id))
+                  AND (x.is_skipping IS NOT TRUE OR x.skipped_agent_id <> a.id)
+                  AND a.load < least(a.capacity, x.max_open)
+                  AND (NOT x.online_only OR (a.availability = 'ONLINE' AND EXISTS (
+                          SELECT FROM presence_leases l
+                          WHERE l.agent_id = a.id AND l.expires_at > relevo_now()))))
       AND relevo_is_open({candidates.HOURS}, relevo_now())
-      AND a.is_active AND a.accepts_new AND a.load < least(a.capacity, t.max_open)
-      AND (NOT t.online_only OR (a.availability = 'ONLINE' AND EXISTS (
-              SELECT FROM presence_leases l
-              WHERE l.agent_id = a.id AND l.expires_at > relevo_now())))
+      AND a.is_active AND a.accepts_new
     """,  # noqa: S608 - constants
 )
 ALWAYS = (

@@ -9,7 +9,7 @@ from models import assignment, decision, event, queue
 from models.access import Actor
 from models.assignment import Ending, Hold
 from models.database import Transaction, encode, tx
-from models.decision import Outcome, Rule
+from models.decision import Outcome, Rule, Settings
 
 if TYPE_CHECKING:
     from models.conversation import Conversation
@@ -73,8 +73,18 @@ async def hold(conversation: "Conversation", agent_id: UUID, move: Move, *, by: 
         freed(transaction, conversation)
 
 
-async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by: Actor) -> None:
-    """Put a locked conversation into a queue, which is drained after the commit."""
+async def enqueue(
+    conversation: "Conversation",
+    team_id: UUID,
+    move: Move,
+    *,
+    by: Actor,
+    settings: Settings | None = None,
+) -> None:
+    """Put a locked conversation into a queue, which is drained after the commit.
+
+    With `settings` it is given out by these while it waits there, instead of the team's own.
+    """
     async with tx() as transaction:
         await assignment.end(transaction, [conversation.id], move.ending)
         await transaction.execute(
@@ -83,6 +93,7 @@ async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by
             SET status = 'QUEUED', assignee_id = NULL, team_id = $2, line = $3,
                 decision = $4::text::jsonb, queued_at = coalesce(queued_at, relevo_now()),
                 reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
+                distribution = $5::text::jsonb,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
@@ -90,6 +101,7 @@ async def enqueue(conversation: "Conversation", team_id: UUID, move: Move, *, by
             team_id,
             conversation.line.value,
             encode(decision.by_hand(move.rule, None, move.routed)),
+            encode(settings) if settings else None,
         )
         conversation.record(
             move.kind,
@@ -137,7 +149,7 @@ async def give_to_bot(conversation: "Conversation", team_id: UUID, *, by: Actor)
             UPDATE conversations
             SET status = 'BOT', assignee_id = NULL, team_id = $3, decision = $2::text::jsonb,
                 snoozed_until = NULL, reserved_for_id = NULL, reserved_until = NULL,
-                skipped_agent_id = NULL, skipped_until = NULL,
+                skipped_agent_id = NULL, skipped_until = NULL, distribution = NULL,
                 last_activity_at = relevo_now(), version = version + 1
             WHERE id = $1
             """,
@@ -175,7 +187,7 @@ async def end(transaction: Transaction, ids: list[UUID]) -> dict[UUID, Ended]:
         UPDATE conversations c
         SET status = 'CLOSED', assignee_id = NULL, queued_at = NULL, decision = NULL,
             reserved_for_id = NULL, reserved_until = NULL, snoozed_until = NULL,
-            skipped_agent_id = NULL, skipped_until = NULL,
+            skipped_agent_id = NULL, skipped_until = NULL, distribution = NULL,
             closed_at = t.now + (o.place - 1) * interval '1 microsecond',
             last_activity_at = t.now, version = version + 1
         FROM t, unnest($1::uuid[]) WITH ORDINALITY AS o(id, place)

@@ -7,8 +7,9 @@ What comes first decides:
     1  the explicit owner of the contact       (after the bot, unless owned contacts skip it)
     2  the sticky agent, while in force
     3  the bot
-    4  the channel's target for the line
-    5  the Todos of the line
+    4  the workflows for "conversation opened", in their order: the first ASSIGN that applies
+    5  the channel's target for the line
+    6  the Todos of the line
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from models.base import Line
-from models.decision import Rule
+from models.decision import Distribution, Rule, Settings
 
 
 class Reason(StrEnum):
@@ -31,6 +32,8 @@ class Reason(StrEnum):
     STICKY_INACTIVE = "STICKY_INACTIVE"
     STICKY_EXPIRED = "STICKY_EXPIRED"
     STICKY_ABSENT = "STICKY_ABSENT"
+    WORKFLOW_TARGET_INACTIVE = "WORKFLOW_TARGET_INACTIVE"
+    WORKFLOW_LINE_NOT_SERVED = "WORKFLOW_LINE_NOT_SERVED"
     TARGET_INACTIVE = "TARGET_INACTIVE"
 
 
@@ -67,6 +70,38 @@ class Sticky:
         return now - self.closed_at > timedelta(hours=self.window_hours)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directed:
+    """Where a workflow's ASSIGN sends a conversation, and on which terms; or why it cannot.
+
+    `line` is the one that the steps before it, or its team, make the conversation's.
+    """
+
+    workflow_id: UUID
+    key: str
+    line: Line
+    agent_id: UUID | None = None
+    team_id: UUID | None = None
+    distribution: Distribution | None = None
+    online_only: bool | None = None
+    max_open: int | None = None
+    waiting_minutes: int | None = None
+    obstacle: Reason | None = None
+
+    @property
+    def settings(self) -> Settings | None:
+        """What counts instead of the team's settings while it waits there, if anything does."""
+        if self.team_id is None:
+            return None
+        return Settings.of(
+            self.workflow_id,
+            self.key,
+            distribution=self.distribution,
+            online_only=self.online_only,
+            max_open=self.max_open,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when a customer writes, or when the bot hands over (`after_bot`)."""
@@ -85,11 +120,13 @@ class Facts:
     target_team_id: UUID | None = None
     target_agent_id: UUID | None = None
     target_is_active: bool = True
+    # In the order of the workflows, as far as the first that can be obeyed.
+    workflows: tuple[Directed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it goes: an agent, a team's queue or the bot; and what was passed over."""
+    """Where it goes: an agent, a team's queue or the bot; by which step; what was passed over."""
 
     rule: Rule
     agent_id: UUID | None = None
@@ -98,6 +135,11 @@ class Place:
     reserved_for: UUID | None = None
     reserved_until: datetime | None = None
     passed: tuple[Reason, ...] = ()
+    step: Directed | None = None
+
+    @property
+    def settings(self) -> Settings | None:
+        return self.step.settings if self.step else None
 
     @property
     def is_with_bot(self) -> bool:
@@ -115,8 +157,14 @@ def place(facts: Facts) -> Place:
     if owner:
         passed.append(Reason.BOT_FIRST)
         return replace(_with_bot(facts), passed=tuple(passed))
-    chosen = _sticky(facts, passed) or _bot(facts) or _target(facts, passed) or _todos(facts)
+    chosen = _sticky(facts, passed) or _bot(facts) or _workflow(facts, passed)
+    chosen = chosen or _target(facts, passed) or _todos(facts)
     return replace(chosen, passed=tuple(passed))
+
+
+def leaves_it_to_workflows(facts: Facts) -> bool:
+    """Whether nothing that comes before the workflows decides: then they are worth reading."""
+    return place(facts).rule in (Rule.CHANNEL_TARGET, Rule.TODOS)
 
 
 def _bot_comes_first(facts: Facts) -> bool:
@@ -177,6 +225,14 @@ def _with_bot(facts: Facts) -> Place:
     return Place(Rule.BOT, team_id=usable or facts.todos_id)
 
 
+def _workflow(facts: Facts, passed: list[Reason]) -> Place | None:
+    for step in facts.workflows:
+        if step.obstacle is None:
+            return Place(Rule.WORKFLOW, agent_id=step.agent_id, team_id=step.team_id, step=step)
+        passed.append(step.obstacle)
+    return None
+
+
 def _target(facts: Facts, passed: list[Reason]) -> Place | None:
     team_id = _usable_team(facts, passed)
     if team_id is not None:
@@ -208,6 +264,7 @@ def recall(stored: dict[str, Any]) -> Facts:
             "line": Line(stored["line"]),
             "owner": _recall_owner(owner) if owner else None,
             "sticky": _recall_sticky(sticky) if sticky else None,
+            "workflows": tuple(map(_recall_directed, stored.get("workflows", ()))),
         }
     )
 
@@ -221,6 +278,19 @@ def _recall_owner(stored: dict[str, Any]) -> Owner:
 def _recall_sticky(stored: dict[str, Any]) -> Sticky:
     closed_at = datetime.fromisoformat(stored["closed_at"])
     return Sticky(**{**stored, **_ids(stored, "agent_id", "reopens"), "closed_at": closed_at})
+
+
+def _recall_directed(stored: dict[str, Any]) -> Directed:
+    distribution, obstacle = stored["distribution"], stored["obstacle"]
+    return Directed(
+        **{
+            **stored,
+            **_ids(stored, "workflow_id", "agent_id", "team_id"),
+            "line": Line(stored["line"]),
+            "distribution": Distribution(distribution) if distribution else None,
+            "obstacle": Reason(obstacle) if obstacle else None,
+        }
+    )
 
 
 def _ids(stored: dict[str, Any], *names: str) -> dict[str, UUID | None]:

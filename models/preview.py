@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from models import candidates, decision, distribution, precedence, routing
+from models import candidates, decision, distribution, message, precedence, routing
 from models.access import Actor, Right
 from models.base import Line
+from models.candidates import Lane
 from models.channel import Channel, require_line
 from models.database import Row, Transaction, snapshot
 from models.decision import Facts, Outcome
+from models.distribution import Waiting
 from models.errors import NotFound
 from models.precedence import Place
+from models.routing import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,15 @@ async def preview(
     line: Line | None = None,
     contact_id: UUID | None = None,
     external_id: str | None = None,
+    text: str | None = None,
 ) -> Preview:
     """Ask, and change nothing; a sender whom the channel does not know is a new contact.
 
-    Raises NotFound, LineNotSupported, Forbidden.
+    Workflows may ask for the text. Raises NotFound, LineNotSupported, BadUserInput, Forbidden.
     """
     by.require(Right.SEE_ALL)
+    if text is not None:
+        message.require_text(text)
     async with snapshot() as transaction:
         channel = await Channel.filter(workspace_id=by.workspace_id).get_or_none(id=channel_id)
         if channel is None:
@@ -50,7 +56,8 @@ async def preview(
         open_one = await transaction.fetchval(_OPEN_ONE, contact_id, channel.id)
         if open_one is not None:
             return Preview(appends_to=open_one)
-        facts = await routing.read_facts(transaction, contact_id, channel, line)
+        asked = Asked(contact_id=contact_id, channel=channel, line=line, text=text)
+        facts = await routing.read_facts(transaction, asked)
         place = precedence.place(facts)
         routed = {"facts": facts, "passed": place.passed}
         return await _placed(transaction, place, routed, by)
@@ -108,13 +115,14 @@ async def _distributed(
     transaction: Transaction, place: Place, team_id: UUID, routed: dict[str, Any], by: Actor
 ) -> Preview:
     """Behind those who wait there, or elsewhere for the same agents, as it would come in."""
-    teams, facts = await _contested(transaction, team_id)
-    waiting = await distribution.heads(transaction, teams)
+    lane = (team_id, place.settings)
+    teams, waiting, facts = await _contested(transaction, lane)
     now = await transaction.fetchval("SELECT relevo_now()")
     entering = {
         "id": uuid4(),
         "workspace_id": by.workspace_id,
         "team_id": team_id,
+        "settings": place.settings,
         "queued_at": now,
         "now": now,
         "rule": place.rule,
@@ -129,7 +137,7 @@ async def _distributed(
             place=place, agent_id=hold.agent_id, decision={**hold.decision, "routed": routed}
         )
     # Behind a whole batch it was left undecided: then it comes next.
-    made = decision.decide(replace(round_.facts[team_id], rule=place.rule))
+    made = decision.decide(replace(round_.facts[lane], rule=place.rule))
     if made.outcome is Outcome.WAITING_FOR_PICK:
         return Preview(place=place, decision=decision.by_hand(place.rule, None, routed))
     winner = made.winner.agent_id if made.winner else None
@@ -137,14 +145,16 @@ async def _distributed(
 
 
 async def _contested(
-    transaction: Transaction, team_id: UUID
-) -> tuple[dict[UUID, Row], dict[UUID, Facts]]:
+    transaction: Transaction, entering: Lane
+) -> tuple[dict[UUID, Row], list[Waiting], dict[Lane, Facts]]:
     """The team and all whose queues want its agents too: they are decided on together."""
-    teams = await candidates.read_teams(transaction, [team_id])
+    teams = await candidates.read_teams(transaction, [entering[0]])
     while True:
-        facts = await candidates.read(transaction, teams)
+        waiting = await distribution.heads(transaction, teams)
+        lanes = {entering, *map(distribution.lane_of, waiting)}
+        facts = await candidates.read(transaction, teams, lanes)
         eligible = candidates.eligible(facts.values())
         rivals = await distribution.rivals_of(transaction, eligible, teams)
         if not rivals:
-            return teams, facts
+            return teams, waiting, facts
         teams |= await candidates.read_teams(transaction, list(rivals))

@@ -100,9 +100,7 @@ async def drain_all(limit: int) -> int:
     rows = await fetch(
         f"""
         SELECT t.workspace_id, t.id FROM teams t
-        WHERE t.is_active AND t.distribution <> 'MANUAL' AND EXISTS (
-            SELECT FROM conversations c WHERE c.team_id = t.id AND c.status = 'QUEUED'
-              AND NOT {reservation.IN_FORCE})
+        WHERE t.is_active AND {distribution.SOMEBODY_WAITS}
         ORDER BY random() LIMIT $1
         """,  # noqa: S608 - a constant
         limit,

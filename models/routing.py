@@ -1,5 +1,6 @@
 """Routing: reading the facts for the precedence, and carrying out what it says."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from models.conversation import Conversation, Status
 from models.database import Raced, Row, Transaction, encode, tx
 from models.decision import Outcome, Rule
 from models.errors import ConversationNotWithBot
-from models.precedence import Facts, Owner, Place, Sticky
+from models.precedence import Directed, Facts, Owner, Place, Sticky
 from models.team import Team
 
 
@@ -31,25 +32,48 @@ class Route:
         return self.place.reopens is None
 
 
-async def route(
-    transaction: Transaction, *, contact_id: UUID, channel: Channel, line: Line, by: Actor
-) -> Route:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the workflows may ask about a conversation that is to be placed.
+
+    `text` is what the customer says with it; without one it is what was said last in it.
+    """
+
+    contact_id: UUID | None
+    channel: Channel
+    line: Line
+    conversation_id: UUID | None = None
+    text: str | None = None
+
+
+_direct: Callable[[Transaction, Asked], Awaitable[tuple[Directed, ...]]] | None = None
+
+
+def let_workflows_direct(
+    directions: Callable[[Transaction, Asked], Awaitable[tuple[Directed, ...]]],
+) -> None:
+    """Let the module that walks through workflows, which is above this one, say where they send
+    a conversation.
+    """
+    global _direct  # noqa: PLW0603 - one per process, set when that module is imported
+    _direct = directions
+
+
+async def route(transaction: Transaction, asked: Asked, *, by: Actor) -> Route:
     """The conversation that a customer's message opens or reopens, and the place it is to have.
 
     The caller holds the contact's lock, appends the message, and then calls `settle`.
     """
     # Read again and held: what was told of its target before our commit counts.
-    held = await Channel.fetch_one("id = $1", channel.id, hold=True)
-    channel = held or channel
-    facts = await read_facts(transaction, contact_id, channel, line)
+    held = await Channel.fetch_one("id = $1", asked.channel.id, hold=True)
+    asked = replace(asked, channel=held or asked.channel)
+    facts = await read_facts(transaction, asked)
     chosen = precedence.place(facts)
     routed = {"facts": facts, "passed": chosen.passed}
     if chosen.reopens is not None:
         return Route(await _reopened(transaction, chosen, routed, by=by), chosen, routed)
-    opened = await _opened(
-        transaction, chosen, routed, contact_id=contact_id, channel=channel, line=line, by=by
-    )
-    return Route(opened, chosen, routed)
+    await _lock_destination(transaction, chosen)
+    return Route(await _opened(transaction, chosen, routed, asked, by=by), chosen, routed)
 
 
 async def settle(transaction: Transaction, route: Route, *, by: Actor) -> None:
@@ -92,24 +116,57 @@ async def hand_off(
         # Held like `route` does: its target cannot go before our commit.
         channel = await Conversation.hold_channel(id, by=by)
         team = await Team.locked(team_id, by=by) if team_id else None
+        had = await _line_of(transaction, id, by=by)
+        asked = Asked(
+            contact_id=contact_id,
+            channel=channel,
+            line=team.line if team else line or had,
+            conversation_id=id,
+        )
+        facts = await read_facts(transaction, asked, after_bot=True, named_team_id=team_id)
+        chosen = precedence.place(facts)
+        await _lock_destination(transaction, chosen)
         # Whoever feeds messages in need not see what comes of them.
         conversation = await Conversation.locked(
             id, by=Actor.system(by.workspace_id), expected_version=expected_version
         )
-        if conversation.contact_id != contact_id:
+        if conversation.contact_id != contact_id or conversation.line is not had:
             raise Raced
         if conversation.status is not Status.BOT:
             raise ConversationNotWithBot(status=conversation.status)
-        conversation.line = team.line if team else line or conversation.line
-        require_line(channel.kind, conversation.line)
-        facts = await read_facts(
-            transaction, conversation.contact_id, channel, conversation.line, after_bot=True
+        require_line(channel.kind, asked.line)
+        conversation.line = asked.line
+        await _move(conversation, chosen, facts, by=by)
+
+
+async def _line_of(transaction: Transaction, id: UUID, *, by: Actor) -> Line:
+    """Its line before it is locked: the places to lock before it depend on that."""
+    return Line(
+        await transaction.fetchval(
+            "SELECT line FROM conversations WHERE id = $1 AND workspace_id = $2",
+            id,
+            by.workspace_id,
         )
-        await _move(conversation, replace(facts, named_team_id=team_id), by=by)
+    )
 
 
-async def _move(conversation: Conversation, facts: Facts, *, by: Actor) -> None:
-    chosen = precedence.place(facts)
+async def _lock_destination(transaction: Transaction, chosen: Place) -> None:
+    """Lock the team that a workflow sends to; raises Raced when it was deleted meanwhile.
+
+    A channel's target and an owner cannot go while their channel and their contact are locked.
+    """
+    if chosen.step is None or chosen.team_id is None:
+        return
+    teams = await transaction.fetch(
+        "SELECT FROM teams WHERE id = $1 AND is_active FOR NO KEY UPDATE", chosen.team_id
+    )
+    if not teams:
+        raise Raced
+
+
+async def _move(conversation: Conversation, chosen: Place, facts: Facts, *, by: Actor) -> None:
+    if chosen.step is not None:
+        conversation.line = chosen.step.line
     move = placement.Move(
         chosen.rule,
         event.Kind.CONVERSATION_HANDED_OFF,
@@ -120,44 +177,47 @@ async def _move(conversation: Conversation, facts: Facts, *, by: Actor) -> None:
         await Agent.locked(chosen.agent_id, by=Actor.system(conversation.workspace_id))
         await placement.hold(conversation, chosen.agent_id, move, by=by)
     elif chosen.team_id is not None:
-        await placement.enqueue(conversation, chosen.team_id, move, by=by)
+        await placement.enqueue(conversation, chosen.team_id, move, by=by, settings=chosen.settings)
         await placement.reserve(conversation, chosen.reserved_for, chosen.reserved_until)
 
 
 async def read_facts(
     transaction: Transaction,
-    contact_id: UUID | None,
-    channel: Channel,
-    line: Line,
+    asked: Asked,
     *,
     after_bot: bool = False,
+    named_team_id: UUID | None = None,
 ) -> Facts:
     """What the precedence asks for, as it is now; of a stranger when there is no contact."""
-    target = channel.target(line)
+    target = asked.channel.target(asked.line)
     row = await transaction.fetchrow(
         _FACTS,
-        contact_id,
-        channel.workspace_id,
-        line.value,
+        asked.contact_id,
+        asked.channel.workspace_id,
+        asked.line.value,
         target.team_id,
         target.agent_id,
     )
     assert row is not None  # noqa: S101 - a workspace is founded with its Todos
-    return Facts(
+    facts = Facts(
         now=row["now"],
-        line=line,
+        line=asked.line,
         todos_id=row["todos_id"],
-        bot_is_on=channel.bot_is_on,
+        bot_is_on=asked.channel.bot_is_on,
         after_bot=after_bot,
+        named_team_id=named_team_id,
         owned_skips_bot=row["owned_skips_bot"],
         owner_wait_minutes=row["owner_wait_minutes"],
         sticky_falls_through=row["sticky_falls_through"],
         owner=_owner(row),
-        sticky=_sticky(row, channel),
+        sticky=_sticky(row, asked.channel),
         target_team_id=target.team_id,
         target_agent_id=target.agent_id,
         target_is_active=row["target_is_active"],
     )
+    if _direct is None or not row["has_workflows"] or not precedence.leaves_it_to_workflows(facts):
+        return facts
+    return replace(facts, workflows=await _direct(transaction, asked))
 
 
 _LIVE_LEASE = """EXISTS (SELECT FROM presence_leases l
@@ -169,6 +229,9 @@ _FACTS = f"""
            coalesce(owner.is_active, owner_team.is_active) AS owner_is_active,
            {_LIVE_LEASE.format(agent="c.owner_agent_id")} AS owner_is_connected,
            coalesce(target_team.is_active, target.is_active, true) AS target_is_active,
+           EXISTS (SELECT FROM workflows f JOIN workflow_revisions r ON r.id = f.revision_id
+                   WHERE f.workspace_id = w.id AND f.status = 'ACTIVE'
+                     AND r.trigger = 'CONVERSATION_OPENED') AS has_workflows,
            last.*
     FROM workspaces w
     LEFT JOIN contacts c ON c.id = $1 AND c.workspace_id = w.id
@@ -230,19 +293,18 @@ async def _opened(
     transaction: Transaction,
     chosen: Place,
     routed: dict[str, Any],
+    asked: Asked,
     *,
-    contact_id: UUID,
-    channel: Channel,
-    line: Line,
     by: Actor,
 ) -> Conversation:
     """A new conversation with its place; nobody else sees it before the commit."""
+    assert asked.contact_id is not None  # noqa: S101 - a stranger is made a contact first
     conversation = Conversation(
         id=uuid4(),
-        workspace_id=channel.workspace_id,
-        contact_id=contact_id,
-        channel_id=channel.id,
-        line=line,
+        workspace_id=asked.channel.workspace_id,
+        contact_id=asked.contact_id,
+        channel_id=asked.channel.id,
+        line=chosen.step.line if chosen.step else asked.line,
         status=_status(chosen),
         team_id=chosen.team_id,
         assignee_id=chosen.agent_id,
@@ -252,16 +314,17 @@ async def _opened(
         """
         INSERT INTO conversations (id, workspace_id, contact_id, channel_id, line, status, team_id,
                                    assignee_id, queued_at, opened_at, last_activity_at, decision,
-                                   version, reserved_for_id, reserved_until)
+                                   version, reserved_for_id, reserved_until, distribution)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8,
-               CASE WHEN $12 THEN now END, now, now, $9::text::jsonb, 1, $10, $11
+               CASE WHEN $12 THEN now END, now, now, $9::text::jsonb, 1, $10, $11,
+               $13::text::jsonb
         FROM (SELECT relevo_now() AS now) clock
         """,
         conversation.id,
         conversation.workspace_id,
-        contact_id,
-        channel.id,
-        line.value,
+        conversation.contact_id,
+        conversation.channel_id,
+        conversation.line.value,
         conversation.status.value,
         chosen.team_id,
         chosen.agent_id,
@@ -269,6 +332,7 @@ async def _opened(
         chosen.reserved_for,
         chosen.reserved_until,
         conversation.status is Status.QUEUED,
+        encode(chosen.settings) if chosen.settings else None,
     )
     conversation.record(
         event.Kind.CONVERSATION_OPENED,

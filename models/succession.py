@@ -229,7 +229,8 @@ async def requeue(
                        ELSE jsonb_set($2::text::jsonb, '{{outcome}}', '"RESERVED"') END,
             queued_at = coalesce(c.queued_at, p.now), reserved_for_id = p.reserved_for_id,
             reserved_until = CASE WHEN p.reserved_for_id IS NOT NULL THEN c.reserved_until END,
-            snoozed_until = NULL, last_activity_at = p.now, version = c.version + 1
+            snoozed_until = NULL, distribution = NULL, last_activity_at = p.now,
+            version = c.version + 1
         FROM placed p WHERE p.id = c.id
         RETURNING c.id, c.contact_id, c.channel_id, p.queue_id, p.assignee_id,
                   p.team_id AS from_team_id,

@@ -50,6 +50,7 @@ from resolvers.types import (
 if TYPE_CHECKING:
     from resolvers.history import ConversationEventConnection
     from resolvers.ticket import Ticket
+    from resolvers.workflow_run import WorkflowRunConnection
 
 SAID = Nested(
     """
@@ -244,6 +245,19 @@ class Conversation(Node):
         from resolvers.history import history_of
 
         return await history_of(info, self.row["id"], Page(first, after, last, before))
+
+    @strawberry.field(description="What workflows did with it, the newest run first.")
+    async def workflow_runs(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["WorkflowRunConnection", strawberry.lazy("resolvers.workflow_run")]:
+        from resolvers.workflow_run import runs_of
+
+        return await runs_of(info, self.row["id"], Page(first, after, last, before))
 
     messages = nested(
         "Messages and notes, oldest first.",

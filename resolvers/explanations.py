@@ -87,6 +87,9 @@ class RoutingPreviewInput:
     external_id: str | None = strawberry.field(
         default=None, description="By whomever the channel knows by this."
     )
+    text: str | None = strawberry.field(
+        default=None, description="What it says; workflows may ask for that."
+    )
 
 
 @strawberry.type
@@ -119,5 +122,6 @@ class ExplanationQuery:
             line=input.line,
             contact_id=decode_maybe("Contact", input.contact_id),
             external_id=input.external_id,
+            text=input.text,
         )
         return RoutingPreview(previewed=previewed)

@@ -111,6 +111,16 @@ _WORKFLOW = """
     FROM workflows w LEFT JOIN workflow_revisions r ON r.id = w.revision_id
     WHERE w.workspace_id = $1 AND w.id = ANY($2)
 """
+RUN_COLUMNS = """r.id, r.workflow_id, v.number AS revision, r.trigger, r.source, r.contact_id,
+    r.conversation_id, r.status, r.next_key, r.due_at, r.failure, r.created_at, r.ended_at"""
+_RUN = f"""
+    SELECT {RUN_COLUMNS} FROM workflow_runs r JOIN workflow_revisions v ON v.id = r.revision_id
+    WHERE r.workspace_id = $1 AND r.id = ANY($2)
+"""  # noqa: S608 - constants
+_RUN_STEPS = """
+    SELECT run_id AS key, place, key AS step, kind, outcome, failure, next_key, at
+    FROM workflow_run_steps WHERE workspace_id = $1 AND run_id = ANY($2) ORDER BY run_id, place
+"""
 _MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
@@ -275,6 +285,16 @@ class Loaders:
             return [lint(key, facts) for key in keys]
 
         return DataLoader(load, cache=False)
+
+    @cached_property
+    def workflow_runs(self) -> "DataLoader[UUID, Row | None]":
+        """Whoever sees their conversation: who loads them asks for that."""
+        return self._by_key(_RUN)
+
+    @cached_property
+    def run_steps(self) -> "DataLoader[UUID, list[Row]]":
+        """What the steps of a run came to, in their order."""
+        return self._lists_by_key(_RUN_STEPS)
 
     @cached_property
     def messages(self) -> "DataLoader[UUID, Row | None]":

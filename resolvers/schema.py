@@ -38,6 +38,7 @@ from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
+from resolvers.workflow_runs import WorkflowRunMutation, WorkflowRunQuery
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
 
@@ -58,6 +59,7 @@ class Query(
     WorkflowQuery,
     ReportQuery,
     TicketQuery,
+    WorkflowRunQuery,
 ):
     pass
 
@@ -88,6 +90,7 @@ class Mutation(
     SnippetMutation,
     WorkflowMutation,
     TicketMutation,
+    WorkflowRunMutation,
 ):
     pass
 

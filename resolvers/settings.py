@@ -55,6 +55,7 @@ from resolvers.types import (
     team_of,
 )
 from resolvers.workflow import workflow_of
+from resolvers.workflow_run import workflow_run_of
 
 NODES_MAX = 100
 Find = Callable[[Info, UUID], Awaitable[Node | None]]
@@ -295,6 +296,7 @@ _FINDERS: dict[str, Find] = {
     "Workflow": workflow_of,
     "Ticket": ticket_of,
     "TicketAction": action_of,
+    "WorkflowRun": workflow_run_of,
     "Workspace": _workspace,
 }
 

@@ -199,6 +199,8 @@ described(
     STICKY_INACTIVE="The last agent is not active.",
     STICKY_EXPIRED="The reassignment window is over.",
     STICKY_ABSENT="The last agent is away.",
+    WORKFLOW_TARGET_INACTIVE="Whom a workflow assigns to is not active.",
+    WORKFLOW_LINE_NOT_SERVED="The channel does not serve the line that a workflow assigns to.",
     TARGET_INACTIVE="The channel's target is not active.",
 )
 described(

@@ -146,7 +146,8 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 distribution IS NULL OR status = 'QUEUED');
         COMMENT ON COLUMN conversations.distribution IS
             'How a workflow has it given out while it waits, instead of its team''s own way.';
-        CREATE INDEX conversations_distributed ON conversations (team_id, queued_at, id)
+        CREATE INDEX conversations_distributed
+            ON conversations (team_id, distribution, queued_at, id)
             WHERE status = 'QUEUED' AND distribution IS NOT NULL;
 
         CREATE FUNCTION begin_runs(pending jsonb) RETURNS bool LANGUAGE plpgsql AS $$

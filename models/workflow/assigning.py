@@ -6,7 +6,7 @@ from models import decision, event, placement, precedence, queue
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
 from models.database import Transaction, encode, tx
-from models.decision import Rule
+from models.decision import Rule, Settings
 from models.team import Team
 from models.workflow.definition import AssignStep
 from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun
@@ -108,7 +108,14 @@ async def _enqueue(
     require_line(channel.kind, team.line)
     conversation.line = team.line
     queued = placement.Move(Rule.WORKFLOW, event.Kind.CONVERSATION_QUEUED)
-    await placement.enqueue(conversation, team.id, queued, by=run.actor)
+    settings = Settings.of(
+        run.workflow_id,
+        step.key,
+        distribution=step.distribution,
+        online_only=step.online_only,
+        max_open=step.max_open,
+    )
+    await placement.enqueue(conversation, team.id, queued, by=run.actor, settings=settings)
     await _end_other_waits(transaction, run)
 
 

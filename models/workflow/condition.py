@@ -109,11 +109,10 @@ def _value_compares(condition: ContactFieldCondition, values: tuple[Value, ...])
         return condition.operator is Operator.DIFFERS
     read = _AS[found.kind]
     try:
-        left, right = read(has), read(condition.value)
+        return _compares(condition.operator, read(has), read(condition.value))
     except (InvalidOperation, ValueError):
         # Written for a field of another kind: nothing compares with it.
         return condition.operator is Operator.DIFFERS
-    return _compares(condition.operator, left, right)
 
 
 def _compares(operator: Operator, left: Any, right: Any) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tortoise import fields
+from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
 from models import event
-from models.access import Actor, ActorKind, Right
+from models.access import Actor, ActorKind
 from models.base import Record
 from models.conversation import Conversation
 from models.database import Row, Transaction, fetch, fetchrow, tx
@@ -21,6 +22,7 @@ from models.errors import (
     WorkflowNotManual,
     WorkflowRanAlready,
 )
+from models.visibility import Visibility
 from models.workflow import condition
 from models.workflow.condition import Facts
 from models.workflow.definition import KEY_LENGTH_MAX, Definition, Source, Trigger
@@ -89,10 +91,15 @@ class WorkflowRun(Record):
         table = "workflow_runs"
 
     @classmethod
-    def visible_to(cls, actor: Actor) -> QuerySet["WorkflowRun"]:
-        """Whoever sees every conversation sees what workflows do with them."""
+    async def visible_to(cls, actor: Actor) -> QuerySet["WorkflowRun"]:
+        """Those on the conversations that an actor sees; without one only who sees all does."""
+        seen = await Visibility.of(actor)
         within = cls.filter(workspace_id=actor.workspace_id)
-        return within if actor.may(Right.SEE_ALL) else cls.filter(id__in=[])
+        if seen.everything:
+            return within
+        on_one_seen = f"""EXISTS (SELECT FROM conversations c
+            WHERE c.id = "workflow_runs"."conversation_id" AND {seen.literal})"""
+        return within.annotate(is_seen=RawSQL(on_one_seen)).filter(is_seen=True)
 
     @property
     def actor(self) -> Actor:

@@ -30,6 +30,10 @@ NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
 
 # What is broken, and how; a statement first takes away the constraint that stands before it.
+# What waits to be picked is to be given out by a workflow's step, which did not place it.
+BY_A_STEP = """UPDATE conversations SET distribution = jsonb_build_object(
+    'workflow', id, 'key', 'give', 'distribution', 'LEAST_OPEN', 'online_only', false)
+    WHERE status = 'QUEUED' AND reserved_for_id IS NULL"""
 CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.LOAD_COUNTS_ASSIGNED, "UPDATE agents SET load = load + 1"),
     (
@@ -195,6 +199,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
+    (invariant.NO_IDLE_CAPACITY, BY_A_STEP),
+    (verify.ROUTED_AGAIN, BY_A_STEP),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,accepts_new}', 'false'"),

@@ -13,7 +13,7 @@ import orjson
 
 from models import decision, invariant, precedence
 from models.database import Row, Transaction, snapshot
-from models.decision import Outcome
+from models.decision import Outcome, Settings
 from models.invariant import Invariant
 from models.precedence import Place
 
@@ -33,11 +33,12 @@ _RECOMPUTABLE = """(decision -> 'candidates' <> '[]'
 _DECISIONS = f"""
     DECLARE decisions NO SCROLL CURSOR FOR
     (SELECT 'assignment ' || id AS what, decision, agent_id, team_id, conversation_id,
-            'ASSIGNED' AS status, NULL::uuid AS reserved_for_id, NULL::timestamptz AS reserved_until
+            'ASSIGNED' AS status, NULL::uuid AS reserved_for_id,
+            NULL::timestamptz AS reserved_until, NULL::jsonb AS distribution
      FROM assignments WHERE {_RECOMPUTABLE} ORDER BY started_at DESC LIMIT {DECISIONS_MAX})
     UNION ALL
     (SELECT 'conversation ' || id, decision, NULL, team_id, id,
-            status, reserved_for_id, reserved_until
+            status, reserved_for_id, reserved_until, distribution
      FROM conversations WHERE status IN ('BOT', 'QUEUED') AND {_RECOMPUTABLE}
      LIMIT {DECISIONS_MAX})
 """  # noqa: S608 - constants
@@ -130,7 +131,9 @@ def _is_held_by(again: Place, stored: dict[str, Any], row: Row) -> bool:
 
 
 def _is_waiting_in(again: Place, stored: dict[str, Any], row: Row) -> bool:
-    """In its queue, for its owner unless the contact has another one since."""
+    """In its queue, for its owner unless the contact has another one since, and given out there by
+    the settings of the step that put it there.
+    """
     if row["reserved_for_id"] is None and stored.get("outcome") != Outcome.RESERVED:
         again = replace(again, reserved_for=None, reserved_until=None)
     expected = Place(
@@ -139,8 +142,11 @@ def _is_waiting_in(again: Place, stored: dict[str, Any], row: Row) -> bool:
         reserved_for=row["reserved_for_id"],
         reserved_until=row["reserved_until"],
         passed=again.passed,
+        step=again.step,
     )
-    return again == expected and again.is_with_bot == (row["status"] == "BOT")
+    settings = Settings.recall(orjson.loads(row["distribution"])) if row["distribution"] else None
+    is_there = again == expected and again.is_with_bot == (row["status"] == "BOT")
+    return is_there and settings == again.settings
 
 
 def _broken_by_distribution(stored: dict[str, Any], winner: str | None) -> list[str]:

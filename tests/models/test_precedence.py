@@ -13,18 +13,41 @@ from hypothesis import strategies as st
 
 from models.base import Line
 from models.database import encode
-from models.decision import Rule
-from models.precedence import Facts, Owner, Place, Reason, Sticky, place, recall
+from models.decision import Distribution, Rule
+from models.precedence import (
+    Directed,
+    Facts,
+    Owner,
+    Place,
+    Reason,
+    Sticky,
+    leaves_it_to_workflows,
+    place,
+    recall,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANN, BEN, CLEO = (UUID(int=number) for number in (1, 2, 3))
 TODOS, TARGET, OWNING, NAMED, LAST = (UUID(int=number) for number in (11, 12, 13, 14, 15))
+WORKFLOW, ROUTED = UUID(int=21), UUID(int=22)
 
 OWNED = Owner(is_active=True, agent_id=ANN, is_connected=True)
 AWAY = replace(OWNED, is_connected=False)
 TEAM_OWNED = Owner(is_active=True, team_id=OWNING, line=Line.SALES)
 STICKY = Sticky(BEN, is_active=True, is_present=True, closed_at=NOON - timedelta(days=400))
 DAY = timedelta(hours=24)
+TO_ROUTED = Directed(
+    workflow_id=WORKFLOW,
+    key="give",
+    line=Line.SUPPORT,
+    team_id=ROUTED,
+    distribution=Distribution.LEAST_OPEN,
+    max_open=2,
+    waiting_minutes=30,
+)
+TO_DORA = Directed(workflow_id=WORKFLOW, key="give", line=Line.SALES, agent_id=UUID(int=4))
+GONE = replace(TO_DORA, obstacle=Reason.WORKFLOW_TARGET_INACTIVE)
+NOT_SERVED = replace(TO_ROUTED, obstacle=Reason.WORKFLOW_LINE_NOT_SERVED)
 
 
 def facts(**known: Any) -> Facts:
@@ -42,6 +65,12 @@ def to_team(rule: Rule, team_id: UUID, *passed: Reason) -> Place:
 
 def reserved(team_id: UUID, *passed: Reason, until: datetime | None = None) -> Place:
     return Place(Rule.OWNER, team_id=team_id, reserved_for=ANN, reserved_until=until, passed=passed)
+
+
+def by_step(step: Directed, *passed: Reason) -> Place:
+    return Place(
+        Rule.WORKFLOW, agent_id=step.agent_id, team_id=step.team_id, step=step, passed=passed
+    )
 
 
 BY_TARGET = to_team(Rule.CHANNEL_TARGET, TARGET)
@@ -194,6 +223,52 @@ BRANCHES: dict[str, tuple[dict[str, Any], Place]] = {
         {"bot_is_on": True, "after_bot": True, "named_team_id": NAMED, "owner": OWNED},
         to_team(Rule.HANDED_OFF, NAMED),
     ),
+    # The workflows.
+    "a workflow before the target": (
+        {"workflows": (TO_ROUTED,), "target_team_id": TARGET},
+        by_step(TO_ROUTED),
+    ),
+    "a workflow without a target": ({"workflows": (TO_DORA,)}, by_step(TO_DORA)),
+    "a workflow after the bot": (
+        {"workflows": (TO_DORA,), "bot_is_on": True, "after_bot": True},
+        by_step(TO_DORA),
+    ),
+    "a workflow and an inactive target, which is not asked": (
+        {"workflows": (TO_DORA,), "target_team_id": TARGET, "target_is_active": False},
+        by_step(TO_DORA),
+    ),
+    "workflows that cannot be obeyed, and one that can": (
+        {"workflows": (GONE, NOT_SERVED, TO_ROUTED)},
+        by_step(TO_ROUTED, Reason.WORKFLOW_TARGET_INACTIVE, Reason.WORKFLOW_LINE_NOT_SERVED),
+    ),
+    "workflows that cannot be obeyed": (
+        {"workflows": (GONE,), "target_team_id": TARGET},
+        replace(BY_TARGET, passed=(Reason.WORKFLOW_TARGET_INACTIVE,)),
+    ),
+    "an inactive owner and a workflow": (
+        {"owner": replace(OWNED, is_active=False), "workflows": (TO_DORA,)},
+        by_step(TO_DORA, Reason.OWNER_INACTIVE),
+    ),
+    "an owner before a workflow": (
+        {"owner": OWNED, "workflows": (TO_DORA,)},
+        to_agent(Rule.OWNER, ANN),
+    ),
+    "an absent owner waits where the target says, and not a workflow": (
+        {"owner": AWAY, "workflows": (TO_ROUTED,), "target_team_id": TARGET},
+        reserved(TARGET, Reason.OWNER_ABSENT),
+    ),
+    "a sticky agent before a workflow": (
+        {"sticky": STICKY, "workflows": (TO_DORA,)},
+        to_agent(Rule.STICKY, BEN),
+    ),
+    "the bot before a workflow": (
+        {"bot_is_on": True, "workflows": (TO_ROUTED,), "target_team_id": TARGET},
+        to_team(Rule.BOT, TARGET),
+    ),
+    "a team that the bot names before a workflow": (
+        {"after_bot": True, "named_team_id": NAMED, "workflows": (TO_DORA,)},
+        to_team(Rule.HANDED_OFF, NAMED),
+    ),
     # The target and the Todos.
     "a team as target": ({"target_team_id": TARGET}, BY_TARGET),
     "an agent as target": (
@@ -230,9 +305,38 @@ def test_every_reason_and_every_rule_of_the_precedence_is_tried() -> None:
         Rule.STICKY,
         Rule.BOT,
         Rule.HANDED_OFF,
+        Rule.WORKFLOW,
         Rule.CHANNEL_TARGET,
         Rule.TODOS,
     }
+
+
+@pytest.mark.parametrize(("known", "expected"), BRANCHES.values(), ids=list(BRANCHES))
+def test_workflows_are_read_only_where_they_could_decide(
+    known: dict[str, Any], expected: Place
+) -> None:
+    state = facts(**known)
+
+    could = place(replace(state, workflows=(TO_DORA,))).rule is Rule.WORKFLOW
+
+    assert leaves_it_to_workflows(replace(state, workflows=())) is could
+
+
+@pytest.mark.parametrize(
+    ("step", "has_settings"),
+    [
+        (TO_ROUTED, True),
+        (TO_DORA, False),
+        (replace(TO_ROUTED, distribution=None, max_open=None), False),
+        (replace(TO_ROUTED, distribution=None, max_open=None, online_only=False), True),
+    ],
+)
+def test_a_step_has_settings_where_it_sets_any_of_a_team(
+    step: Directed, has_settings: bool
+) -> None:
+    chosen = place(facts(workflows=(step,)))
+
+    assert (chosen.settings is not None) is has_settings
 
 
 @pytest.mark.parametrize(
@@ -278,6 +382,18 @@ STICKIES = st.none() | st.builds(
     window_hours=st.none() | st.integers(1, 90 * 24),
     reopens=st.none() | IDS,
 )
+DIRECTIONS = st.builds(
+    Directed,
+    workflow_id=IDS,
+    key=st.text(max_size=5),
+    line=st.sampled_from(Line),
+    agent_id=st.none() | IDS,
+    distribution=st.none() | st.sampled_from([Distribution.ROUND_ROBIN, Distribution.LEAST_OPEN]),
+    online_only=st.none() | st.booleans(),
+    max_open=st.none() | st.integers(1, 100),
+    waiting_minutes=st.none() | st.integers(1, 10_080),
+    obstacle=st.none() | st.sampled_from(Reason),
+).map(lambda step: step if step.agent_id else replace(step, team_id=step.workflow_id))
 TARGETS = st.tuples(st.none() | IDS, st.none() | IDS).filter(lambda both: None in both)
 
 
@@ -300,6 +416,7 @@ def a_state(draw: st.DrawFn) -> Facts:
         target_team_id=team,
         target_agent_id=agent,
         target_is_active=draw(st.booleans()),
+        workflows=tuple(draw(st.lists(DIRECTIONS, max_size=3))),
     )
 
 
@@ -340,6 +457,12 @@ def reserves_only_a_queue_for_an_absent_owner(state: Facts, chosen: Place) -> bo
     return absent and chosen.rule is Rule.OWNER and chosen.team_id is not None
 
 
+def obeys_only_a_workflow_that_can_be(state: Facts, chosen: Place) -> bool:
+    if chosen.rule is not Rule.WORKFLOW:
+        return chosen.step is None and chosen.settings is None
+    return chosen.step in state.workflows and chosen.step.obstacle is None
+
+
 def reopens_only_for_the_sticky_agent(state: Facts, chosen: Place) -> bool:
     return chosen.reopens is None or chosen.rule is Rule.STICKY
 
@@ -354,6 +477,7 @@ def reopens_only_for_the_sticky_agent(state: Facts, chosen: Place) -> bool:
         leaves_the_bot_and_stickiness_behind,
         asks_the_bot_only_while_it_is_on,
         reserves_only_a_queue_for_an_absent_owner,
+        obeys_only_a_workflow_that_can_be,
         reopens_only_for_the_sticky_agent,
     ],
 )

@@ -37,6 +37,10 @@ CHANGEABLE = "ALTER TABLE figures DISABLE TRIGGER figures_never_change;"
 IMMUTABLE_NO_MORE = "SET LOCAL session_replication_role = replica"
 
 # What is broken, and how; a statement first takes away the constraint that stands before it.
+# What waits to be picked is to be given out by a workflow's step, which did not place it.
+BY_A_STEP = """UPDATE conversations SET distribution = jsonb_build_object(
+    'workflow', id, 'key', 'give', 'distribution', 'LEAST_OPEN', 'online_only', false)
+    WHERE status = 'QUEUED' AND reserved_for_id IS NULL"""
 CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.LOAD_COUNTS_ASSIGNED, "UPDATE agents SET load = load + 1"),
     (
@@ -276,6 +280,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
+    (invariant.NO_IDLE_CAPACITY, BY_A_STEP),
+    (verify.ROUTED_AGAIN, BY_A_STEP),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,accepts_new}', 'false'"),

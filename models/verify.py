@@ -139,6 +139,7 @@ def _is_waiting_in(again: Place, stored: dict[str, Any], row: Row) -> bool:
         reserved_for=row["reserved_for_id"],
         reserved_until=row["reserved_until"],
         passed=again.passed,
+        step=again.step,
     )
     return again == expected and again.is_with_bot == (row["status"] == "BOT")
 

@@ -14,6 +14,7 @@ from models.errors import Forbidden, NotFound, WorkflowNotActive, WorkflowNotMan
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact
+from models.transfer import transfer
 from models.workflow import advance
 from models.workflow.definition import (
     AssignStep,
@@ -369,6 +370,23 @@ async def test_workflows_that_cause_each_other_stop_and_say_so(
         assert len(runs) <= 13
         assert [run.failure for run in failed] == ["TOO_MANY_ECHOES"]
     assert received.conversation_id is not None
+
+
+async def test_nobody_eligible_is_told_once_for_each_wait(workspace: Workspace) -> None:
+    workflow = await published(workspace, GREET, trigger=Trigger.NOBODY_ELIGIBLE)
+    teams = [await a_team(workspace, distribution=Distribution.LEAST_OPEN) for _ in range(2)]
+    by = by_system(workspace)
+    conversation = await a_conversation(workspace, team=teams[0])
+    await transfer(conversation.id, by=by, to_team=teams[1].id)
+    in_one_wait = len(await runs_of(workflow))
+
+    async with working(conversation.id, by=by) as waiting:
+        await waiting.assign((await an_agent(workspace)).id, by=by)
+    async with working(conversation.id, by=by) as held:
+        await held.unassign(by=by)
+
+    assert await _events("CONVERSATION_STRANDED") == 3
+    assert (in_one_wait, len(await runs_of(workflow))) == (1, 2)
 
 
 class TestByHand:

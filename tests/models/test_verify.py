@@ -14,7 +14,8 @@ from models.invariant import Invariant
 from models.merge import merge
 from models.reopening import reopen
 from models.verify import violations, violations_in
-from models.workflow.definition import AssignStep
+from models.workflow.definition import AssignStep, Trigger
+from models.workflow.run import start_by_hand
 from tests.conftest import Clock
 from tests.factories import (
     A_TICKET,
@@ -30,6 +31,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.published import published
 
 NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
@@ -279,6 +281,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     ),
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
+    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET next_key = 'nowhere'"),
+    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET status = 'STARTING'"),
+    (invariant.RUNS_ARE_RECORDED, "DELETE FROM workflow_run_steps"),
+    (invariant.RUNS_ARE_RECORDED, "UPDATE workflow_run_steps SET place = place + 1"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (invariant.NO_IDLE_CAPACITY, BY_A_STEP),
     (verify.ROUTED_AGAIN, BY_A_STEP),
@@ -330,6 +336,10 @@ async def office(workspace: Workspace) -> Workspace:
         await a_ticket(twins[0])
     for target in ({"team_id": automatic.id}, {"agent_id": agent.id}):
         await a_workflow(workspace, AssignStep(key="give", **target), published=True)
+    give = AssignStep(key="give", team_id=manual.id)
+    workflow = await published(workspace, give, trigger=Trigger.MANUAL)
+    waiting = await a_conversation(workspace)
+    await start_by_hand(workflow, waiting.id, by=by_system(workspace))
     return workspace
 
 

@@ -1,6 +1,7 @@
 """Workers killed in the middle of workflow runs: no step is repeated, and none is lost."""
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -34,7 +35,7 @@ async def test_a_worker_killed_again_and_again_takes_each_step_once(
             await victim.process.wait()
         assert await _steps() == before == await _said() + await _marked()
         async with a_worker(database, redis_url) as victim:
-            await eventually(lambda: _has_passed(before))
+            await eventually(partial(_has_passed, before))
             victim.process.kill()
     async with a_worker(database, redis_url):
         await eventually(lambda: _have_ended(workflow))

@@ -310,6 +310,24 @@ NO_IDLE_CAPACITY = Invariant(
               WHERE l.agent_id = a.id AND l.expires_at > relevo_now())))
     """,  # noqa: S608 - constants
 )
+WORKFLOWS_IN_ORDER = Invariant(
+    "Workflows that are not archived have places of their own",
+    """
+    SELECT format('%s workflows of %s have place %s', count(*), workspace_id, position)
+    FROM workflows WHERE status <> 'ARCHIVED' GROUP BY workspace_id, position HAVING count(*) > 1
+    """,
+)
+RUNS_AS_PUBLISHED_LAST = Invariant(
+    "A workflow runs as the last of its own revisions, which says what its definition says",
+    """
+    SELECT format('workflow %s runs as revision %s of %s', w.id, r.number, r.workflow_id)
+    FROM workflows w JOIN workflow_revisions r ON r.id = w.revision_id
+    WHERE r.workflow_id <> w.id
+       OR r.number < (SELECT max(o.number) FROM workflow_revisions o WHERE o.workflow_id = w.id)
+       OR (r.trigger, r.is_once) IS DISTINCT FROM
+          (r.definition ->> 'trigger', (r.definition ->> 'is_once')::bool)
+    """,
+)
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,
     ONE_OPEN_ASSIGNMENT,
@@ -339,4 +357,6 @@ ALWAYS = (
     SKIPPED_WHILE_WAITING,
     MERGED_HAVE_NOTHING,
     MERGED_BY_A_MERGE,
+    WORKFLOWS_IN_ORDER,
+    RUNS_AS_PUBLISHED_LAST,
 )

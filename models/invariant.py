@@ -464,6 +464,24 @@ RUNS_ARE_RECORDED = Invariant(
     WHERE r.steps_taken <> coalesce(s.steps, 0) OR r.steps_taken <> coalesce(s.last, 0)
     """,
 )
+WORKFLOWS_IN_ORDER = Invariant(
+    "Workflows that are not archived have places of their own",
+    """
+    SELECT format('%s workflows of %s have place %s', count(*), workspace_id, position)
+    FROM workflows WHERE status <> 'ARCHIVED' GROUP BY workspace_id, position HAVING count(*) > 1
+    """,
+)
+RUNS_AS_PUBLISHED_LAST = Invariant(
+    "A workflow runs as the last of its own revisions, which says what its definition says",
+    """
+    SELECT format('workflow %s runs as revision %s of %s', w.id, r.number, r.workflow_id)
+    FROM workflows w JOIN workflow_revisions r ON r.id = w.revision_id
+    WHERE r.workflow_id <> w.id
+       OR r.number < (SELECT max(o.number) FROM workflow_revisions o WHERE o.workflow_id = w.id)
+       OR (r.trigger, r.is_once) IS DISTINCT FROM
+          (r.definition ->> 'trigger', (r.definition ->> 'is_once')::bool)
+    """,
+)
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,
     ONE_OPEN_ASSIGNMENT,
@@ -505,4 +523,6 @@ ALWAYS = (
     WORKFLOWS_GIVE_TO_WHO_IS_THERE,
     RUNS_KNOW_THEIR_NEXT_STEP,
     RUNS_ARE_RECORDED,
+    WORKFLOWS_IN_ORDER,
+    RUNS_AS_PUBLISHED_LAST,
 )

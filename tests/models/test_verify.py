@@ -306,6 +306,23 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " WHERE team_id IN (SELECT id FROM teams WHERE is_todos)",
     ),
     (verify.WITHIN_LIMIT, SOME_DECISION % "'{candidates,0,capacity}', '0'"),
+    (invariant.WORKFLOWS_IN_ORDER, "UPDATE workflows SET position = 1"),
+    (
+        invariant.RUNS_AS_PUBLISHED_LAST,
+        "UPDATE workflows SET revision_id = (SELECT id FROM workflow_revisions LIMIT 1)",
+    ),
+    (
+        invariant.RUNS_AS_PUBLISHED_LAST,
+        "INSERT INTO workflow_revisions"
+        " (id, workspace_id, workflow_id, number, trigger, is_once, definition)"
+        " SELECT gen_random_uuid(), workspace_id, workflow_id, 2, trigger, is_once, definition"
+        " FROM workflow_revisions",
+    ),
+    (
+        invariant.RUNS_AS_PUBLISHED_LAST,
+        "ALTER TABLE workflow_revisions DISABLE TRIGGER workflow_revisions_never_change;"
+        "UPDATE workflow_revisions SET is_once = NOT is_once",
+    ),
 ]
 
 

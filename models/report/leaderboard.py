@@ -1,6 +1,7 @@
 """Who did how much, and how fast: a row for each agent, whatever else is asked."""
 
 from dataclasses import replace
+from uuid import UUID
 
 from models.database import Row, fetch
 from models.report.scope import Grouping, Scope
@@ -21,6 +22,8 @@ _TIMED = Summary(
         for name, measure in (("first_response", "FIRST_RESPONSE"), ("resolution", "CLOSED"))
     },
 )
+# What stands for everybody together.
+_NOBODY = f"'{UUID(int=0)}'::uuid"
 
 
 class Leaderboard:
@@ -42,7 +45,7 @@ class Leaderboard:
 
     async def _read(self, scope: Scope, *, limit: int) -> list[Row]:
         """Counted apart from what is timed: only the times need to be sorted by agent."""
-        key = "f.agent_id" if scope.group_by else "NULL::uuid"
+        key = "f.agent_id" if scope.group_by else _NOBODY
         counting, arguments = counted(_COUNTED.measures, scope)
         timing, _ = counted(_TIMED.measures, scope)
         group = "GROUP BY f.agent_id" if scope.group_by else ""
@@ -55,10 +58,10 @@ class Leaderboard:
                 SELECT {key} AS agent_id, {listed(_TIMED.columns)} FROM figures f
                 WHERE {timing} AND f.agent_id IS NOT NULL {group}
             )
-            SELECT coalesce(c.agent_id, t.agent_id) AS agent_id,
+            SELECT nullif(agent_id, {_NOBODY}) AS agent_id,
                    {", ".join(f"coalesce({name}, 0) AS {name}" for name in _COUNTED.columns)},
                    {", ".join(_TIMED.columns)}
-            FROM counted c FULL JOIN timed t ON c.agent_id IS NOT DISTINCT FROM t.agent_id
+            FROM counted c FULL JOIN timed t USING (agent_id)
             ORDER BY closed DESC, assigned DESC, 1 LIMIT {int(limit)}
             """,  # noqa: S608 - constants
             *arguments,

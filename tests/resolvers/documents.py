@@ -38,6 +38,7 @@ NAMED = {
     "agentIds": "Agent",
     "assigneeId": "Agent",
     "channelId": "Channel",
+    "channelIds": "Channel",
     "closingReasonId": "ClosingReason",
     "contactId": "Contact",
     "fieldId": "ContactField",
@@ -55,13 +56,17 @@ NAMED = {
     "segmentId": "Segment",
     "tagIds": "Tag",
     "teamId": "Team",
+    "teamIds": "Team",
     "transfersTo": "Team",
     "tokenId": "Token",
 }
 
 
 # What takes several values.
-LISTS = ("agentIds", "conversationIds", "ids", "scopes", "tagIds", "tags", "transfersTo")
+LISTS = (
+    *("agentIds", "channelIds", "conversationIds", "ids", "scopes", "tagIds", "tags", "teamIds"),
+    "transfersTo",
+)
 
 
 @dataclass(frozen=True)
@@ -301,6 +306,7 @@ VALID: Mapping[str, dict[str, Any]] = {
     "noteAdd": {"input": {"text": "Hm."}},
     "passwordReset": {"input": {"invitation": "rlv_none", "password": "long enough"}},
     "presenceBeat": {"input": {"device": "browser"}},
+    "reports": {"scope": {"fromDay": "2026-11-01", "toDay": "2026-12-01", "groupBy": "DAY"}},
     "segmentCreate": {"input": {"name": "In Lima", "filter": {"fields": {"value": "Lima"}}}},
     "segmentUpdate": {"input": {"name": "At home", "filter": {"fields": {"value": "Lima"}}}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},

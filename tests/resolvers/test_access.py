@@ -33,7 +33,10 @@ from tests.resolvers.documents import OPERATIONS, put, valid
 
 PEOPLE = tuple(role.value for role in Role if role is not Role.INTEGRATION)
 ROLES = (*PEOPLE, *SCOPES)
-(READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS) = SCOPES
+READ, WRITE, ASSIGN, RECEIVE, CONTACTS, EDIT, OWN, PRESENCE, SETTINGS, CONFIGURE, REPORTS = SCOPES[
+    :11
+]
+TICKETS, WORK_TICKETS = SCOPES[11:]
 SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
@@ -57,6 +60,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
     "node": SEEING,
     "nodes": SEEING,
+    # An agent reads of its own work.
+    "reports": (*PEOPLE, REPORTS),
     "queue": SEEING,
     # An agent sees the Todos.
     "queues": ("AGENT", *SEEING),

@@ -289,6 +289,58 @@ MERGED_BY_A_MERGE = Invariant(
     WHERE m.survivors IS DISTINCT FROM ARRAY[o.merged_into_id]
     """,
 )
+COUNTED_AS_IT_HAPPENED = Invariant(
+    "Reports count what the history keeps, with whom and how, no more and no less",
+    """
+    SELECT format('%s of %s with %s, %s is counted %s times too often',
+                  measure, id, agent_id, detail, sum(times))
+    FROM (
+        SELECT measure, coalesce(conversation_id, contact_id) AS id, detail, 1 AS times,
+               CASE WHEN measure <> 'MESSAGE_RECEIVED' THEN agent_id END AS agent_id
+        FROM figures
+        WHERE measure IN ('CLOSED', 'ASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT', 'NOTE_ADDED',
+                          'CONTACT_CREATED')
+        UNION ALL SELECT 'CLOSED', conversation_id, cause, -1, agent_id FROM closures
+        UNION ALL SELECT 'ASSIGNED', conversation_id, rule, -1, agent_id FROM assignments
+        UNION ALL SELECT CASE direction WHEN 'INBOUND' THEN 'MESSAGE_RECEIVED'
+                                        WHEN 'OUTBOUND' THEN 'MESSAGE_SENT' ELSE 'NOTE_ADDED' END,
+                         conversation_id, NULL, -1, author_agent_id FROM messages
+        UNION ALL SELECT 'CONTACT_CREATED', id, NULL, -1, NULL FROM contacts
+    ) f
+    GROUP BY measure, id, agent_id, detail HAVING sum(times) <> 0
+    """,
+)
+OPENED_ONCE = Invariant(
+    "Reports count each conversation's opening once",
+    """
+    SELECT format('conversation %s is counted %s times', coalesce(c.id, f.id), f.times)
+    FROM conversations c
+    FULL JOIN (SELECT conversation_id AS id, count(*) AS times FROM figures
+               WHERE measure = 'OPENED' GROUP BY 1) f ON f.id = c.id
+    WHERE c.id IS NULL OR f.times IS DISTINCT FROM 1
+    """,
+)
+STAYS_WHILE_WAITING = Invariant(
+    "What waits has one open stay, in its team's queue; anything else has none",
+    """
+    SELECT format('conversation %s waits in %s and stays in %s',
+                  coalesce(c.id, s.conversation_id), c.team_id, s.team_id)
+    FROM (SELECT id, team_id FROM conversations WHERE status = 'QUEUED') c
+    FULL JOIN (SELECT conversation_id, team_id FROM queue_stays WHERE left_at IS NULL) s
+        ON s.conversation_id = c.id
+    WHERE s.team_id IS DISTINCT FROM c.team_id
+    """,
+)
+AVAILABLE_AS_IT_IS = Invariant(
+    "An active agent has one open interval of its availability, which is as it is now",
+    """
+    SELECT format('agent %s is %s and its interval says %s',
+                  coalesce(a.agent_id, i.agent_id), a.availability, i.availability)
+    FROM (SELECT * FROM present_availability WHERE availability IS NOT NULL) a
+    FULL JOIN (SELECT * FROM availability_intervals WHERE ended_at IS NULL) i USING (agent_id)
+    WHERE (a.availability, a.accepts_new) IS DISTINCT FROM (i.availability, i.accepts_new)
+    """,
+)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
@@ -339,4 +391,8 @@ ALWAYS = (
     SKIPPED_WHILE_WAITING,
     MERGED_HAVE_NOTHING,
     MERGED_BY_A_MERGE,
+    COUNTED_AS_IT_HAPPENED,
+    OPENED_ONCE,
+    STAYS_WHILE_WAITING,
+    AVAILABLE_AS_IT_IS,
 )

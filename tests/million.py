@@ -20,7 +20,7 @@ from models.database import credentials
 from models.migration import upgrade
 
 CONVERSATIONS = 1_000_000
-MONTHS = 12
+DAYS = 360
 AGENTS = 200
 TEAMS = 20
 CHANNELS = 10
@@ -235,12 +235,14 @@ _INDEXES = """
 """
 
 
-async def generate(connection: Connection, conversations: int = CONVERSATIONS) -> UUID:
+async def generate(
+    connection: Connection, conversations: int = CONVERSATIONS, days: int = DAYS
+) -> UUID:
     """Fill a migrated database, up to this instant; returns the workspace's id."""
     workspace_id = UUID(int=conversations)
-    span = timedelta(days=30 * MONTHS)
+    span = timedelta(days=days)
     begin = await connection.fetchval("SELECT relevo_now() - $1::interval", span)
-    open_ones = int(conversations * OPEN_DAYS / span.days)
+    open_ones = int(conversations * OPEN_DAYS / days)
     contacts = conversations // 3
     values = [workspace_id, begin, span, conversations, contacts, open_ones]
     await connection.execute(

@@ -6,7 +6,7 @@ committed. Nothing here is ever trimmed.
 
 Of what was there before, the history tables tell all conversations, closings, assignments,
 messages and contacts. They do not tell of which team a conversation was at the time (its present
-team is taken), nor how an agent's availability changed: intervals begin with this migration.
+team is taken), nor through which channel a contact came, nor how an agent's availability changed: intervals begin with this migration.
 Reopenings, hand-overs and stays in queues are as far back as the log is.
 """
 

@@ -27,6 +27,7 @@ from tests.factories import (
 
 NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
+CHANGEABLE = "ALTER TABLE figures DISABLE TRIGGER figures_never_change;"
 
 # What is broken, and how; a statement first takes away the constraint that stands before it.
 CORRUPTIONS: list[tuple[Invariant | str, str]] = [
@@ -193,6 +194,39 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE contact_merges SET survivor_id = (SELECT id FROM contacts"
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
+    *[
+        (invariant.COUNTED_AS_IT_HAPPENED, f"{CHANGEABLE} {change}")
+        for change in (
+            "DELETE FROM figures WHERE measure = 'CLOSED'",
+            "DELETE FROM figures WHERE measure = 'MESSAGE_RECEIVED'",
+            "DELETE FROM figures WHERE measure = 'CONTACT_CREATED'",
+            "UPDATE figures SET agent_id = conversation_id WHERE measure = 'ASSIGNED'",
+            "UPDATE figures SET detail = 'AGENT' WHERE measure = 'CLOSED'",
+            "INSERT INTO figures SELECT * FROM figures WHERE measure = 'ASSIGNED'",
+        )
+    ],
+    (
+        invariant.OPENED_ONCE,
+        f"{CHANGEABLE} DELETE FROM figures WHERE measure = 'OPENED'",
+    ),
+    (
+        invariant.OPENED_ONCE,
+        "INSERT INTO figures SELECT * FROM figures WHERE measure = 'OPENED'",
+    ),
+    (invariant.STAYS_WHILE_WAITING, "DELETE FROM queue_stays"),
+    (
+        invariant.STAYS_WHILE_WAITING,
+        "UPDATE queue_stays SET team_id = conversation_id WHERE left_at IS NULL",
+    ),
+    (
+        invariant.STAYS_WHILE_WAITING,
+        "UPDATE conversations SET status = 'CLOSED', closed_at = relevo_now(),"
+        " reserved_for_id = NULL"
+        " WHERE status = 'QUEUED'",
+    ),
+    (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
+    (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
+    (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET is_active = false"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),

@@ -68,7 +68,7 @@ class Report(Generic[RowType]):
         return shown
 
     @strawberry.field(
-        description="By what was asked for: days in order, those without any left out; anything "
+        description="By what was asked for: all days in order, anything "
         f"else with the largest first. At most {ROWS_MAX}; none where nothing divides the total."
     )
     async def rows(self) -> list[RowType]:

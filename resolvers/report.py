@@ -125,7 +125,7 @@ class MessagesReport(Report[MessagesRow]):
 
 @strawberry.type(description="Contacts, as they were then: merging some later changes nothing.")
 class ContactsRow(ReportRow):
-    created = column(int, "created", "Seen for the first time; of no team, agent or channel.")
+    created = column(int, "created", "Seen for the first time; of no team and no agent.")
     active = column(int, "active", "Those with a conversation that was opened, or opened again.")
 
 

@@ -69,7 +69,9 @@ def _of_event(event: Row) -> Iterable[Fact]:
     """What only the log tells."""
     channel, contact = event["channel_id"], event["contact_id"]
     kind, at, data = event["kind"], event["logged_at"], _data(event)
-    if kind == "CONVERSATION_OPENED":
+    if kind == "CONTACT_CREATED":
+        yield Fact("created", at, channel_id=channel)
+    elif kind == "CONVERSATION_OPENED":
         yield Fact("opened", at, event["to_team_id"], _author(event), channel, contact)
     elif kind == "CONVERSATION_REOPENED":
         yield Fact("reopened", at, event["to_team_id"], event["to_agent_id"], channel, contact)
@@ -109,7 +111,7 @@ def _answers(events: Iterable[Row]) -> Iterable[Fact]:
 
 
 async def _records(workspace_id: UUID) -> list[Fact]:
-    """What has rows of its own: closings, assignments, contacts."""
+    """What has rows of its own: closings and assignments."""
     closures = await fetch(
         """
         SELECT x.*, c.channel_id, c.contact_id, coalesce((
@@ -128,7 +130,6 @@ async def _records(workspace_id: UUID) -> list[Fact]:
         """,
         workspace_id,
     )
-    contacts = await fetch("SELECT * FROM contacts WHERE workspace_id = $1", workspace_id)
     closed = [
         Fact(
             "closed",
@@ -153,7 +154,7 @@ async def _records(workspace_id: UUID) -> list[Fact]:
         )
         for row in assignments
     ]
-    return [*closed, *assigned, *[Fact("created", row["created_at"]) for row in contacts]]
+    return [*closed, *assigned]
 
 
 def _stays(events: Iterable[Row]) -> list[Stay]:

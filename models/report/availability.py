@@ -25,18 +25,20 @@ _COLUMNS = {
 }
 # Intervals of an agent follow each other: of those that began earlier, only the last may reach in.
 _CLIPPED = """
-    SELECT a.agent_id, a.availability, a.accepts_new, greatest(a.started_at, $2::timestamptz) AS since,
-           least(coalesce(a.ended_at, $4::timestamptz), $3::timestamptz, $4) AS until
-    FROM agents g CROSS JOIN LATERAL (
+    SELECT a.agent_id, a.availability, a.accepts_new, greatest(a.started_at, r.begin) AS since,
+           least(coalesce(a.ended_at, r.now), r.until) AS until
+    FROM (SELECT $2::timestamptz AS begin, least($3::timestamptz, $4::timestamptz) AS until,
+                 $4::timestamptz AS now) r
+    JOIN agents g ON g.workspace_id = $1 AND ($5::uuid[] IS NULL OR g.id = ANY($5))
+    CROSS JOIN LATERAL (
         (SELECT * FROM availability_intervals x
          WHERE x.workspace_id = $1 AND x.agent_id = g.id
-           AND x.started_at >= $2::timestamptz AND x.started_at < least($3::timestamptz, $4::timestamptz))
+           AND x.started_at >= r.begin AND x.started_at < r.until)
         UNION ALL
         (SELECT * FROM availability_intervals x
-         WHERE x.workspace_id = $1 AND x.agent_id = g.id AND x.started_at < $2::timestamptz
+         WHERE x.workspace_id = $1 AND x.agent_id = g.id AND x.started_at < r.begin
          ORDER BY x.started_at DESC, x.ended_at DESC NULLS FIRST LIMIT 1)) a
-    WHERE g.workspace_id = $1 AND ($5::uuid[] IS NULL OR g.id = ANY($5))
-      AND $2::timestamptz < $4::timestamptz AND (a.ended_at IS NULL OR a.ended_at > $2::timestamptz)
+    WHERE r.begin < r.until AND (a.ended_at IS NULL OR a.ended_at > r.begin)
 """
 
 

@@ -11,6 +11,7 @@ The cost of an operation is the number of objects it may return, and what it cou
     any other list           times LIST_SIZE_ASSUMED
     a connection             nothing for its edges and its pageInfo; its page counts once, and
                              costs at least its size, for it is read whatever is shown of it
+    a report                 REPORT_COST, and its rows times REPORT_ROWS_ASSUMED: each reads a month
     totalCount               COUNT_COST once, whatever the size of its page: it reads a whole list
     __schema and __type      INTROSPECTION_COST, whatever is below them
     fragments                all are added, even where only one type of a union can match
@@ -48,6 +49,8 @@ PAGE_SIZE_MAX = 100
 LIST_SIZE_ASSUMED = 10
 INTROSPECTION_COST = 500
 COUNT_COST = 10
+REPORT_COST = 50
+REPORT_ROWS_ASSUMED = 50
 
 QUERY_LENGTH_MAX = 64 * 1024
 QUERY_TOKENS_MAX = 1_500
@@ -68,6 +71,7 @@ DOCUMENTS_CACHED_MAX = 128
 _SIZE_ARGUMENTS = ("first", "last", "ids")
 _CONNECTION = "Connection"
 _WRAPPERS = (_CONNECTION, "Edge", "PageInfo")
+_REPORT = "Report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,8 @@ class _Survey:
         if "first" in field.args or "last" in field.args:
             return PAGE_SIZE_DEFAULT
         is_list = isinstance(get_nullable_type(field.type), GraphQLList)
+        if is_list and parent.name.endswith(_REPORT):
+            return REPORT_ROWS_ASSUMED
         return LIST_SIZE_ASSUMED if is_list and not parent.name.endswith(_WRAPPERS) else 1
 
     def _value(self, value: ValueNode | None) -> int | None:
@@ -237,6 +243,8 @@ class _Survey:
 
 
 def _own(named: GraphQLNamedType | None) -> int:
+    if named is not None and named.name.endswith(_REPORT):
+        return REPORT_COST
     return 0 if named is None or named.name.endswith(_WRAPPERS) else 1
 
 

@@ -68,7 +68,7 @@ class Report(Generic[RowType]):
         return shown
 
     @strawberry.field(
-        description="By what was asked for: days in order, those without any left out; anything "
+        description="By what was asked for: all days in order, anything "
         f"else with the largest first. At most {ROWS_MAX}; none where nothing divides the total."
     )
     async def rows(self) -> list[RowType]:
@@ -125,7 +125,7 @@ class MessagesReport(Report[MessagesRow]):
 
 @strawberry.type(description="Contacts, as they were then: merging some later changes nothing.")
 class ContactsRow(ReportRow):
-    created = column(int, "created", "Seen for the first time; of no team, agent or channel.")
+    created = column(int, "created", "Seen for the first time; of no team and no agent.")
     active = column(int, "active", "Those with a conversation that was opened, or opened again.")
 
 

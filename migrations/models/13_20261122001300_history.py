@@ -34,6 +34,25 @@ _MEASURES = """
 _COLUMNS = ", ".join(_IDS)
 _TYPED = ", ".join(f"{name} uuid" for name in _IDS)
 
+_MOVES = """
+    SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS id, {columns}
+    FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
+    WHERE p.fact ->> 'from_queue_id' IS DISTINCT FROM p.fact ->> 'to_queue_id'
+    ORDER BY 1, p.place {way}
+"""
+_FIRST_MOVES = _MOVES.format(
+    columns="""p.fact ->> 'from_queue_id' AS from_queue_id,
+        CASE WHEN p.fact ? 'to_queue_id' THEN 'MOVED'
+             WHEN p.fact ->> 'kind' = 'CONVERSATION_CLOSED' THEN 'CLOSED'
+             WHEN p.fact ? 'to_agent_id' THEN 'ASSIGNED' ELSE 'WITH_BOT' END AS ending""",
+    way="ASC",
+)
+_LAST_MOVES = _MOVES.format(
+    columns="""(p.fact ->> 'to_queue_id')::uuid AS queue_id,
+        (p.fact ->> 'channel_id')::uuid AS channel_id,
+        (p.fact ->> 'workspace_id')::uuid AS workspace_id""",
+    way="DESC",
+)
 _FLUSH_EVENTS = f"""
     CREATE OR REPLACE FUNCTION flush_events() RETURNS void LANGUAGE plpgsql AS $$
     DECLARE
@@ -44,6 +63,12 @@ _FLUSH_EVENTS = f"""
         now_at timestamptz;
         is_moving bool;
         present uuid[];
+        leaving uuid[];
+        endings text[];
+        entering uuid[];
+        queues uuid[];
+        channels uuid[];
+        homes uuid[];
     BEGIN
         -- Before the lock is taken, because nothing of it depends on the lock.
         SELECT bool_or(f ->> 'from_queue_id' IS DISTINCT FROM f ->> 'to_queue_id'),
@@ -54,6 +79,15 @@ _FLUSH_EVENTS = f"""
                || array_agg((f ->> 'from_agent_id')::uuid) FILTER (
                    WHERE f ->> 'kind' = 'AGENT_DEACTIVATED')
         INTO is_moving, present FROM jsonb_array_elements(pending) f;
+        IF is_moving THEN
+            -- What comes into a queue and leaves it in one transaction never stays.
+            SELECT array_agg(m.id), array_agg(m.ending) INTO leaving, endings
+            FROM ({_FIRST_MOVES}) m WHERE m.from_queue_id IS NOT NULL;
+            SELECT array_agg(m.id), array_agg(m.queue_id), array_agg(m.channel_id),
+                   array_agg(m.workspace_id)
+            INTO entering, queues, channels, homes
+            FROM ({_LAST_MOVES}) m WHERE m.queue_id IS NOT NULL;
+        END IF;
         FOR workspace IN
             SELECT DISTINCT (e ->> 'workspace_id')::uuid
             FROM jsonb_array_elements(pending) e ORDER BY 1
@@ -86,49 +120,24 @@ _FLUSH_EVENTS = f"""
             FROM fact f, jsonb_to_recordset(f.figures) AS g(
                 measure text, team_id uuid, agent_id uuid, reason_id uuid, seconds int,
                 detail text);
-            IF is_moving THEN
-                PERFORM move_in_queues(pending, workspace, now_at);
+            IF leaving IS NOT NULL THEN
+                UPDATE queue_stays s SET left_at = now_at, ending = m.ending
+                FROM unnest(leaving, endings) AS m(id, ending)
+                WHERE s.conversation_id = m.id AND s.left_at IS NULL AND s.workspace_id = workspace;
+            END IF;
+            IF entering IS NOT NULL THEN
+                INSERT INTO queue_stays
+                    (workspace_id, team_id, conversation_id, channel_id, entered_at)
+                SELECT workspace, m.queue_id, m.id, m.channel_id, now_at
+                FROM unnest(entering, queues, channels, homes)
+                    AS m(id, queue_id, channel_id, home)
+                WHERE m.home = workspace;
             END IF;
             IF present IS NOT NULL THEN
                 PERFORM note_availability(present, workspace, now_at);
             END IF;
         END LOOP;
     END $$;
-"""
-
-# What came into a queue and left it in one transaction never stayed.
-_MOVE_IN_QUEUES = """
-    CREATE FUNCTION move_in_queues(pending jsonb, workspace uuid, moved_at timestamptz)
-        RETURNS void LANGUAGE plpgsql AS $$
-    BEGIN
-        UPDATE queue_stays s SET left_at = moved_at, ending = m.ending
-        FROM (
-            SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS conversation_id,
-                   CASE WHEN p.fact ? 'to_queue_id' THEN 'MOVED'
-                        WHEN p.fact ->> 'kind' = 'CONVERSATION_CLOSED' THEN 'CLOSED'
-                        WHEN p.fact ? 'to_agent_id' THEN 'ASSIGNED'
-                        ELSE 'WITH_BOT' END AS ending
-            FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
-            WHERE p.fact ->> 'from_queue_id' IS DISTINCT FROM p.fact ->> 'to_queue_id'
-              AND (p.fact ->> 'workspace_id')::uuid = workspace
-            ORDER BY 1, p.place
-        ) m
-        WHERE s.conversation_id = m.conversation_id AND s.left_at IS NULL;
-        INSERT INTO queue_stays (workspace_id, team_id, conversation_id, channel_id, entered_at)
-        SELECT workspace, m.team_id, m.conversation_id, m.channel_id, moved_at
-        FROM (
-            SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS conversation_id,
-                   (p.fact ->> 'to_queue_id')::uuid AS team_id,
-                   (p.fact ->> 'channel_id')::uuid AS channel_id
-            FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
-            WHERE p.fact ->> 'from_queue_id' IS DISTINCT FROM p.fact ->> 'to_queue_id'
-              AND (p.fact ->> 'workspace_id')::uuid = workspace
-            ORDER BY 1, p.place DESC
-        ) m
-        WHERE m.team_id IS NOT NULL;
-    END $$;
-    COMMENT ON FUNCTION move_in_queues IS
-        'Ends and begins the stays of what these facts move into, between and out of queues.';
 """
 
 # The facts come with the agents locked, so that the rows say what the facts made of them.
@@ -378,7 +387,6 @@ _BACKFILL = f"""
 async def upgrade(db: BaseDBAsyncClient) -> str:
     return f"""
         {_TABLES}
-        {_MOVE_IN_QUEUES}
         {_NOTE_AVAILABILITY}
         {_BACKFILL}
         {_FLUSH_EVENTS}
@@ -415,7 +423,7 @@ async def downgrade(db: BaseDBAsyncClient) -> str:
                 WHERE e.workspace_id = workspace;
             END LOOP;
         END $$;
-        DROP FUNCTION move_in_queues, note_availability;
+        DROP FUNCTION note_availability;
         DROP VIEW present_availability;
         DROP TABLE figures, queue_stays, availability_intervals;
         ALTER TABLE conversations DROP COLUMN reopened_at, DROP COLUMN answered_at;

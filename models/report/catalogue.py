@@ -6,13 +6,14 @@ from typing import Protocol
 from models.database import Row
 from models.errors import Forbidden
 from models.report.availability import Availability
-from models.report.leaderboard import Leaderboard
 from models.report.queue_depth import QueueDepth
-from models.report.scope import Scope
-from models.report.summary import Summary, count, percentile
+from models.report.scope import Grouping, Scope
+from models.report.summary import Part, Summary, count, percentile
 
 ROWS_MAX = 1_000
 EXPORT_ROWS_MAX = 10_000
+
+_BY_SOMEBODY = "f.agent_id IS NOT NULL"
 
 
 class Report(Protocol):
@@ -33,57 +34,89 @@ class Report(Protocol):
         ...
 
 
-_TIMES = {
-    "count": "count(*)",
-    "median_seconds": percentile(0.5),
-    "percentile90_seconds": percentile(0.9),
-}
+def _times(measure: str) -> Summary:
+    columns = {
+        "count": "count(*)",
+        "median_seconds": percentile(0.5),
+        "percentile90_seconds": percentile(0.9),
+    }
+    return Summary((Part(columns, (measure,)),))
+
+
 QUEUE_DEPTH = QueueDepth()
 REPORTS: Mapping[str, Report] = {
     "conversations": Summary(
-        ("OPENED", "REOPENED", "CLOSED"),
-        {"opened": count("OPENED"), "reopened": count("REOPENED"), "closed": count("CLOSED")},
+        (
+            Part({"opened": "count(*)"}, ("OPENED",)),
+            Part({"reopened": "count(*)"}, ("REOPENED",)),
+            Part({"closed": "count(*)"}, ("CLOSED",)),
+        )
     ),
-    "firstResponses": Summary(("FIRST_RESPONSE",), _TIMES),
-    "resolutions": Summary(("CLOSED",), _TIMES),
+    "firstResponses": _times("FIRST_RESPONSE"),
+    "resolutions": _times("CLOSED"),
     "messages": Summary(
-        ("MESSAGE_RECEIVED", "MESSAGE_SENT", "NOTE_ADDED"),
-        {
-            "received": count("MESSAGE_RECEIVED"),
-            "sent": count("MESSAGE_SENT"),
-            "notes": count("NOTE_ADDED"),
-        },
+        (
+            Part({"received": "count(*)"}, ("MESSAGE_RECEIVED",)),
+            Part({"sent": "count(*)"}, ("MESSAGE_SENT",)),
+            Part({"notes": "count(*)"}, ("NOTE_ADDED",)),
+        )
     ),
     "contacts": Summary(
-        ("CONTACT_CREATED", "OPENED", "REOPENED"),
-        {
-            "created": count("CONTACT_CREATED"),
-            "active": "count(DISTINCT f.contact_id) FILTER (WHERE f.measure <> 'CONTACT_CREATED')",
-        },
+        (
+            Part({"active": "count(DISTINCT f.contact_id)"}, ("OPENED", "REOPENED")),
+            Part({"created": "count(*)"}, ("CONTACT_CREATED",)),
+        )
     ),
     "assignments": Summary(
-        ("ASSIGNED", "UNASSIGNED"),
-        {
-            "assigned": count("ASSIGNED"),
-            "picked": count("ASSIGNED", "f.detail = 'PICKED'"),
-            "assigned_by_hand": count("ASSIGNED", "f.detail = 'ASSIGNED_BY_HAND'"),
-            "unassigned": count("UNASSIGNED"),
-            "timed_out": count("UNASSIGNED", "f.detail = 'ANSWER_TIMEOUT'"),
-        },
+        (
+            Part(
+                {
+                    "assigned": "count(*)",
+                    "picked": count("f.detail = 'PICKED'"),
+                    "assigned_by_hand": count("f.detail = 'ASSIGNED_BY_HAND'"),
+                },
+                ("ASSIGNED",),
+            ),
+            Part(
+                {"unassigned": "count(*)", "timed_out": count("f.detail = 'ANSWER_TIMEOUT'")},
+                ("UNASSIGNED",),
+            ),
+        )
     ),
     "transfers": Summary(
-        ("TRANSFERRED",),
-        {
-            "transferred": count("TRANSFERRED"),
-            "to_agents": count("TRANSFERRED", "f.detail = 'AGENT'"),
-            "to_teams": count("TRANSFERRED", "f.detail = 'TEAM'"),
-        },
+        (
+            Part(
+                {
+                    "transferred": "count(*)",
+                    "to_agents": count("f.detail = 'AGENT'"),
+                    "to_teams": count("f.detail = 'TEAM'"),
+                },
+                ("TRANSFERRED",),
+            ),
+        )
     ),
-    "leaderboard": Leaderboard(),
+    "leaderboard": Summary(
+        (
+            Part(
+                {"closed": "count(*)", "resolution_median_seconds": percentile(0.5)},
+                ("CLOSED",),
+                _BY_SOMEBODY,
+            ),
+            Part({"assigned": "count(*)"}, ("ASSIGNED",), _BY_SOMEBODY),
+            Part({"sent": "count(*)"}, ("MESSAGE_SENT",), _BY_SOMEBODY),
+            Part(
+                {"first_response_median_seconds": percentile(0.5)},
+                ("FIRST_RESPONSE",),
+                _BY_SOMEBODY,
+            ),
+        ),
+        always_by=Grouping.AGENT,
+    ),
     "availability": Availability(),
     "queueDepth": QUEUE_DEPTH,
     "closings": Summary(
-        ("CLOSED",), {"closed": count("CLOSED")}, {"cause": "f.detail", "reason_id": "f.reason_id"}
+        (Part({"closed": "count(*)"}, ("CLOSED",)),),
+        splits={"cause": "f.detail", "reason_id": "f.reason_id"},
     ),
 }
 

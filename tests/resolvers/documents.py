@@ -62,6 +62,7 @@ NAMED = {
     "tagIds": "Tag",
     "teamId": "Team",
     "ticketId": "Ticket",
+    "teamIds": "Team",
     "transfersTo": "Team",
     "tokenId": "Token",
     "workflowId": "Workflow",
@@ -78,6 +79,7 @@ LISTS = (
     "scopes",
     "tagIds",
     "tags",
+    "teamIds",
     "transfersTo",
 )
 
@@ -392,6 +394,7 @@ VALID: Mapping[str, dict[str, Any]] = {
     "noteAdd": {"input": {"text": "Hm."}},
     "passwordReset": {"input": {"invitation": "rlv_none", "password": "long enough"}},
     "presenceBeat": {"input": {"device": "browser"}},
+    "reports": {"scope": {"fromDay": "2026-11-01", "toDay": "2026-12-01", "groupBy": "DAY"}},
     "segmentCreate": {"input": {"name": "In Lima", "filter": {"fields": {"value": "Lima"}}}},
     "segmentUpdate": {"input": {"name": "At home", "filter": {"fields": {"value": "Lima"}}}},
     "signIn": {"input": {"email": "nobody@example.com", "password": "wrong"}},

@@ -64,6 +64,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
     "node": SEEING,
     "nodes": SEEING,
+    # An agent reads of its own work.
+    "reports": (*PEOPLE, REPORTS),
     "queue": SEEING,
     # An agent sees the Todos.
     "queues": ("AGENT", *SEEING),

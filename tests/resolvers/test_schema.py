@@ -39,6 +39,7 @@ TAG_EVENTS = [
         "ConversationUntagged",
     )
 ]
+REPORT_ROWS = [f"{name}.rows" for name in TYPES if name.endswith("Report")]
 # Lists that are bounded by something else than a page, and by what.
 BOUNDED_LISTS = {
     "Contact.fields": "100, as many as a workspace may define",
@@ -46,6 +47,7 @@ BOUNDED_LISTS = {
     "SegmentFilter.fields": "20",
     "SegmentFilter.tagIds": "20",
     "Workspace.ownerSetters": "the three roles that may be among them",
+    **dict.fromkeys(REPORT_ROWS, "1,000, and isComplete says whether these are all"),
     "Query.nodes": "as many as the ids that were sent",
     "ConversationCanClose.missing": "the rules that there are about closing",
     "Viewer.scopes": "the scopes there are",

@@ -1,0 +1,241 @@
+"""Reports as CSV: the rows of GraphQL, for those who may read them, and harmless as a sheet."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from api import reports as exporting
+from api.reports import ReportsApp
+from models import Agent, Team
+from models.access import Role
+from models.database import fetchval
+from models.report.catalogue import REPORTS
+from resolvers.ids import encode
+from tests.factories import an_agent, by_system
+from tests.resolvers.client import Company, a_company, integration_of, session_of
+
+TODAY = {
+    "from": (datetime.now(UTC) - timedelta(days=2)).date().isoformat(),
+    "to": (datetime.now(UTC) + timedelta(days=2)).date().isoformat(),
+}
+
+
+@pytest.fixture
+async def company(database: str) -> Company:
+    return await a_company()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(routes=[Route("/reports/{name}.csv", ReportsApp())])
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://relevo.test") as client:
+        yield client
+
+
+async def of(agent: Agent) -> dict[str, str]:
+    return {"Authorization": f"Bearer {await session_of(agent)}"}
+
+
+def table(response: httpx.Response) -> list[dict[str, str]]:
+    assert response.status_code == 200, response.text
+    return list(csv.DictReader(io.StringIO(response.text, newline="")))
+
+
+@pytest.mark.parametrize("grouping", [None, "DAY", "AGENT", "TEAM"])
+@pytest.mark.parametrize("name", REPORTS)
+async def test_a_file_says_what_the_query_says(
+    company: Company, http: httpx.AsyncClient, name: str, grouping: str | None
+) -> None:
+    if (name, grouping) in (("availability", "TEAM"), ("queueDepth", "AGENT")):
+        pytest.skip("It is not of these.")
+    asked = {**TODAY, **({"groupBy": grouping} if grouping else {})}
+
+    rows = table(
+        await http.get(f"/reports/{name}.csv", params=asked, headers=await of(company.admin))
+    )
+
+    assert rows
+    assert all(None not in row and None not in row.values() for row in rows)
+
+
+async def test_records_come_with_their_ids_and_names(
+    company: Company, http: httpx.AsyncClient
+) -> None:
+    asked = {**TODAY, "groupBy": "TEAM", "team": company.id("Team")}
+
+    response = await http.get(
+        "/reports/conversations.csv", params=asked, headers=await of(company.admin)
+    )
+
+    assert response.headers["content-type"].startswith("text/csv; charset=utf-8")
+    assert response.headers["content-disposition"] == 'attachment; filename="conversations.csv"'
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-report-complete"] == "true"
+    assert response.text == (
+        "team,teamName,opened,reopened,closed\r\n"
+        f"{company.id('Team')},{company.team.name},3,0,1\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30", "'+49 30"),
+        ("-", "'-"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ('Say "hi", twice', 'Say "hi", twice'),
+        ("two\nlines", "two\nlines"),
+    ],
+)
+async def test_a_name_is_no_formula(
+    company: Company, http: httpx.AsyncClient, name: str, shown: str
+) -> None:
+    await Team.change(company.team.id, by=by_system(company.workspace), name=name)
+    asked = {**TODAY, "groupBy": "TEAM", "team": company.id("Team")}
+
+    rows = table(
+        await http.get("/reports/conversations.csv", params=asked, headers=await of(company.admin))
+    )
+
+    assert [row["teamName"] for row in rows] == [shown]
+
+
+async def test_a_file_is_whole_however_it_is_cut(
+    company: Company, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = await of(company.admin)
+    asked = {**TODAY, "groupBy": "AGENT"}
+    whole = await http.get("/reports/messages.csv", params=asked, headers=headers)
+    monkeypatch.setattr(exporting, "BATCH_ROWS", 1)
+
+    cut = await http.get("/reports/messages.csv", params=asked, headers=headers)
+
+    assert cut.text == whole.text
+    assert len(table(cut)) > 1
+
+
+async def test_a_file_that_was_cut_off_says_so(
+    company: Company, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "EXPORT_ROWS_MAX", 1)
+
+    response = await http.get(
+        "/reports/messages.csv",
+        params={**TODAY, "groupBy": "AGENT"},
+        headers=await of(company.admin),
+    )
+
+    assert len(table(response)) == 1
+    assert response.headers["x-report-complete"] == "false"
+
+
+async def test_an_agents_file_is_of_its_own_work(company: Company, http: httpx.AsyncClient) -> None:
+    headers = await of(company.agent)
+
+    rows = table(await http.get("/reports/leaderboard.csv", params=TODAY, headers=headers))
+    queues = await http.get("/reports/queueDepth.csv", params=TODAY, headers=headers)
+
+    assert [row["agent"] for row in rows] == [company.id("Agent")]
+    assert queues.status_code == 403
+    assert queues.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.AUDITOR, Role.MARKETING, Role.ADMIN])
+async def test_whoever_reads_all_reads_queues_too(
+    company: Company, http: httpx.AsyncClient, role: Role
+) -> None:
+    agent = await an_agent(company.workspace, role=role, connected=False)
+
+    response = await http.get("/reports/queueDepth.csv", params=TODAY, headers=await of(agent))
+
+    assert table(response)
+
+
+@pytest.mark.parametrize(("scope", "status"), [("reports:read", 200), ("settings:read", 403)])
+async def test_an_integration_needs_the_scope(
+    company: Company, http: httpx.AsyncClient, scope: str, status: int
+) -> None:
+    token = await integration_of(company.workspace, scope)
+
+    response = await http.get(
+        "/reports/messages.csv", params=TODAY, headers={"Authorization": f"Bearer {token}"}
+    )
+
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    "credentials", [{}, {"Authorization": "Bearer rlv_none"}, {"Authorization": "Basic abc"}]
+)
+async def test_a_stranger_gets_no_file(
+    company: Company, http: httpx.AsyncClient, credentials: dict[str, str]
+) -> None:
+    response = await http.get("/reports/messages.csv", params=TODAY, headers=credentials)
+
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "from=2026-01-01",
+        "from=2026-01-01&to=yesterday",
+        "from=2026-01-01&to=2026-01-01",
+        "from=2026-01-01&to=2028-01-01",
+        "from=2026-01-01&to=2026-01-02T00:00:00Z",
+        "from=2026-01-01T00:00:00&to=2026-01-02T00:00:00",
+        "from=2026-13-01&to=2026-12-02",
+        "from=20260101&to=20260102",
+        "from=2026-01-01&to=2026-01-02&groupBy=day",
+        "from=2026-01-01&from=2026-01-01&to=2026-01-02",
+        "from=2026-01-01&to=2026-01-02&limit=5",
+        "from=2026-01-01&to=2026-01-02&team=x",
+        "from=2026-01-01&to=2026-01-02&" + "&".join([f"team={encode('Team', 'x')}"]),  # type: ignore[arg-type]
+    ],
+)
+async def test_what_cannot_be_asked_is_told_in_one_line(
+    company: Company, http: httpx.AsyncClient, query: str
+) -> None:
+    response = await http.get(f"/reports/messages.csv?{query}", headers=await of(company.admin))
+
+    assert response.status_code == 400
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["extensions"]["requestId"] == response.headers["x-request-id"]
+    assert "\n" not in error["message"]
+
+
+async def test_instants_are_bounds_too(company: Company, http: httpx.AsyncClient) -> None:
+    now: datetime = await fetchval("SELECT relevo_now()")
+    asked = {
+        "from": (now - timedelta(hours=1)).isoformat(),
+        "to": (now + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+    }
+
+    rows = table(
+        await http.get("/reports/conversations.csv", params=asked, headers=await of(company.admin))
+    )
+
+    assert rows == [{"opened": "6", "reopened": "0", "closed": "1"}]
+
+
+async def test_other_names_and_methods_are_refused(
+    company: Company, http: httpx.AsyncClient
+) -> None:
+    headers = await of(company.admin)
+
+    unknown = await http.get("/reports/secrets.csv", params=TODAY, headers=headers)
+    posted = await http.post("/reports/messages.csv", params=TODAY, headers=headers)
+
+    assert unknown.status_code == 404
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")

@@ -205,7 +205,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.MERGED_HAVE_NOTHING,
         "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
     ),
-    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 3 WHERE number = 2"),
+    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
     (
         invariant.TICKETS_WITHOUT_HOLES,
         "ALTER TABLE tickets DROP CONSTRAINT tickets_number_once;UPDATE tickets SET number = 1",

@@ -278,8 +278,9 @@ class Round:
         assert made.winner is not None  # noqa: S101 - the caller asked
         # A microsecond apart, so that "longest without an assignment" tells a batch's agents apart.
         at = row["now"] + timedelta(microseconds=len(self.holds))
-        if facts.distribution is Distribution.ROUND_ROBIN:
-            self.pointers[row["team_id"]] = made.winner.position
+        moved = decision.after(facts, made, at).round_robin_position
+        if moved != facts.round_robin_position:
+            self.pointers[row["team_id"]] = moved
         for lane, in_lane in self.facts.items():
             self.facts[lane] = replace(
                 in_lane,

@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from models import Conversation, Team
+from models.base import Line
 from models.closing import close
 from models.database import fetch
 from models.decision import Distribution
+from models.workflow.definition import AssignStep, TextCondition
 from resolvers.ids import encode
 from tests.factories import a_channel, a_conversation, a_team, an_agent, by_system, working
+from tests.published import published
 from tests.resolvers.client import Client, Company, session_of
 from tests.resolvers.conftest import As
 
@@ -93,8 +96,28 @@ async def test_a_preview_tells_what_it_would_go_on_with(company: Company, admin:
 
 
 @pytest.mark.parametrize(
+    ("text", "rule"), [("An invoice?", "WORKFLOW"), ("Hello", "TODOS"), (None, "TODOS")]
+)
+async def test_a_preview_goes_by_what_the_message_says(
+    company: Company, admin: Client, text: str | None, rule: str
+) -> None:
+    department = await a_team(company.workspace, line=Line.SUPPORT)
+    condition = TextCondition(contains=("invoice",))
+    step = AssignStep(key="give", team_id=department.id)
+    await published(company.workspace, step, conditions=(condition,))
+    channel = await a_channel(company.workspace)
+
+    answer = await admin.ask(
+        PREVIEW, input={"channelId": encode("Channel", channel.id), "text": text}
+    )
+
+    assert answer["routingPreview"]["rule"] == rule
+
+
+@pytest.mark.parametrize(
     ("given", "code"),
     [
+        ({"text": " "}, "BAD_USER_INPUT"),
         ({"contactId": "Q29udGFjdDo="}, "BAD_USER_INPUT"),
         ({"line": "SUPPORT"}, "LINE_NOT_SUPPORTED"),
     ],

@@ -227,7 +227,6 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         for change in (
             "DELETE FROM figures WHERE measure = 'CLOSED'",
             "DELETE FROM figures WHERE measure = 'MESSAGE_RECEIVED'",
-            "DELETE FROM figures WHERE measure = 'CONTACT_CREATED'",
             "UPDATE figures SET agent_id = conversation_id WHERE measure = 'ASSIGNED'",
             "UPDATE figures SET detail = 'AGENT' WHERE measure = 'CLOSED'",
             "INSERT INTO figures SELECT * FROM figures WHERE measure = 'ASSIGNED'",
@@ -254,7 +253,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     ),
     (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
-    (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET is_active = false"),
+    (
+        invariant.AVAILABLE_AS_IT_IS,
+        "UPDATE agents SET availability = 'AWAY' WHERE is_connected",
+    ),
     (
         invariant.CLOSED_WITH_ITS_HISTORY,
         "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",

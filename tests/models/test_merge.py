@@ -37,6 +37,7 @@ from models.owner import set_owner
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact, untag_contact
+from models.ticket.creation import create
 from models.verify import violations
 from tests.factories import (
     a_channel,
@@ -755,3 +756,32 @@ async def test_tickets_go_with_a_merge_and_back_with_a_split(
 
 async def requesters() -> dict[UUID, UUID]:
     return {ticket.id: ticket.requester_id for ticket in await Ticket.all()}
+
+
+async def test_a_ticket_created_in_a_conversation_while_it_moves_is_the_survivors(
+    ada: Contact, lovelace: Contact, desk: Channel, by: Actor
+) -> None:
+    id = await written(desk, "lovelace", by)
+    merging = partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by)
+    creating = partial(create, by=by, conversation_id=id, subject="The light is out")
+
+    await behind(creating, merging)
+    await split(lovelace.id, by=by)
+    before = await requesters()
+    after = await behind(merging, creating)
+
+    assert set(before.values()) == {lovelace.id}
+    assert after.requester_id == ada.id
+    assert set((await requesters()).values()) == {ada.id}
+
+
+async def test_who_is_merged_while_somebody_opens_a_ticket_for_it_requests_nothing(
+    ada: Contact, lovelace: Contact, by: Actor
+) -> None:
+    with pytest.raises(ContactMerged):
+        await behind(
+            partial(merge, survivor_id=ada.id, merged_id=lovelace.id, by=by),
+            partial(a_ticket, lovelace),
+        )
+
+    assert await requesters() == {}

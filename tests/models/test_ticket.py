@@ -1,5 +1,6 @@
 """Who sees tickets, and how they change."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 
 
 @pytest.fixture
@@ -348,3 +350,30 @@ async def test_a_ticket_of_a_conversation_may_be_somebody_elses_request(
     )
 
     assert ticket.requester_id == elsewhere.id
+
+
+async def test_of_two_changes_of_what_both_saw_the_second_is_refused(
+    workspace: Workspace, elsewhere: Contact
+) -> None:
+    ticket = await a_ticket(elsewhere)
+    change = partial(Ticket.change, ticket.id, by=by_system(workspace), expected_version=1)
+
+    with pytest.raises(TicketChanged):
+        await behind(
+            partial(change, status=TicketStatus.PENDING), partial(change, status=TicketStatus.OPEN)
+        )
+
+    assert (await Ticket.get(id=ticket.id)).status is TicketStatus.PENDING
+
+
+async def test_of_two_links_at_once_the_later_is_kept(
+    workspace: Workspace, team: Team, elsewhere: Contact
+) -> None:
+    conversation = await a_conversation(workspace, team=team)
+    first, second = await a_ticket(elsewhere), await a_ticket(elsewhere)
+
+    await behind(partial(linked, conversation, first), partial(linked, conversation, second))
+
+    assert (await Conversation.get(id=conversation.id)).ticket_id == second.id
+    last = (await read(workspace.id, 0))[-1]
+    assert (last.ticket_id, last.data["from_ticket"]) == (second.id, str(first.id))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from models import Conversation, Workspace, bot, closing
+from models import Conversation, Workspace, bot, closing, database
 from models.access import Role
 from models.base import Line
 from models.database import fetch, fetchval
@@ -219,6 +219,25 @@ async def test_a_contact_gets_what_is_sent_once_only_once_however_often_it_write
     assert len(await runs_of(workflow)) == 1
     said = await fetchval("SELECT count(*) FROM messages WHERE direction = 'OUTBOUND'")
     assert (said, (await the_run(workflow)).contact_id) == (1, contact.id)
+
+
+async def test_of_runs_that_begin_at_once_for_one_contact_one_goes_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await published(workspace, GREET, trigger=Trigger.MESSAGE_RECEIVED, is_once=True)
+    channels = [await a_channel(workspace) for _ in range(4)]
+    await a_contact(*channels, sender="ada")
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_go_on", None)
+        for channel in channels:
+            await a_message(channel, sender="ada")
+    begun = len(await runs_of(workflow))
+
+    await asyncio.gather(*(advance.go_on_due(10) for _ in range(3)))
+    await advance.go_on_due(10)
+
+    assert (begun, len(await runs_of(workflow))) == (4, 1)
+    assert await _events("MESSAGE_SENT") == 1
 
 
 async def test_what_runs_once_begins_with_the_first_message_that_meets_its_conditions(

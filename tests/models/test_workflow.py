@@ -8,7 +8,7 @@ import pytest
 from models import Agent, Team, Workflow, WorkflowRevision, Workspace
 from models.access import Role
 from models.closure import ClosingReason
-from models.database import fetch, retrying
+from models.database import Raced, fetch, retrying
 from models.errors import (
     BadUserInput,
     Forbidden,
@@ -364,18 +364,23 @@ async def test_of_two_who_publish_at_once_one_writes_the_revision(workspace: Wor
     assert await WorkflowRevision.filter(workflow_id=workflow.id).count() == 1
 
 
-async def test_what_is_written_anew_meanwhile_is_linted_anew(workspace: Workspace) -> None:
+async def test_what_is_written_anew_meanwhile_is_published_from_the_start(
+    workspace: Workspace,
+) -> None:
+    """What it names now is not locked yet."""
     workflow = await a_workflow(workspace)
     by = by_system(workspace)
-    empty = Definition(trigger=Trigger.MANUAL)
+    agent = await an_agent(workspace)
+    steps = (AssignStep(key="give", agent_id=agent.id),)
+    anew = Definition(trigger=Trigger.MANUAL, steps=steps)
 
-    with pytest.raises(WorkflowInvalid) as refused:
+    with pytest.raises(Raced):
         await behind(
-            lambda: Workflow.change(workflow.id, by=by, definition=empty),
-            lambda: retrying(lambda: Workflow.publish(workflow.id, by=by)),
+            lambda: Workflow.change(workflow.id, by=by, definition=anew),
+            lambda: Workflow.publish(workflow.id, by=by),
         )
 
-    assert refused.value.facts == {"defect": ["NO_STEPS"]}
+    assert await WorkflowRevision.all().count() == 0
 
 
 async def test_an_agent_who_leaves_meanwhile_is_no_target(workspace: Workspace) -> None:

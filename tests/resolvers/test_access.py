@@ -72,6 +72,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
+    "workflowRuns": SEEING,
     "workflowTemplates": EVERYBODY,
     "workflows": (*PEOPLE, SETTINGS, CONFIGURE),
     "workspace": EVERYBODY,
@@ -145,6 +146,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "workflowCreate": CONFIGURING,
     "workflowCreateFromTemplate": CONFIGURING,
     "workflowPublish": CONFIGURING,
+    "workflowRun": WORKING,
     "workflowUpdate": CONFIGURING,
     "workspaceUpdate": CONFIGURING,
 }

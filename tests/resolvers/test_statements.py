@@ -12,6 +12,7 @@ from models.closing import close
 from models.contact_search import Filter
 from models.decision import Distribution
 from models.tag import tag_conversation
+from models.workflow.run import start_by_hand
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -147,6 +148,8 @@ LISTS: dict[str, str] = {
     "segments": "id name contacts(first: 2) { totalCount nodes { name fields { value } } }"
     " filter { search ownerAgent { name } fields { value field { name } } }",
     "closingReasons": "id name",
+    "workflowRuns": "id revision workflow { name } contact { name } conversation { id status }"
+    " steps { key outcome }",
     "snippets": 'id name filled(conversationId: "HELD")',
     "conversations": "id contact { name tags { name } } tags { name }"
     " messages(last: 2) { totalCount nodes { text } }",
@@ -167,6 +170,7 @@ async def test_every_list_costs_the_same_however_long_it_is(
         values = [(field.id, "Lima")]
         await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
         await a_snippet(busy.workspace)
+        await start_by_hand(busy.manual_workflow.id, known.id, by=by_system(busy.workspace))
         await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))

@@ -22,7 +22,9 @@ MESSAGE_RECEIVE = Operation(
             text: $text, idempotencyKey: $key
         }) {
             duplicate opened
-            conversation { id status assignee { id } queue { id name } }
+            conversation {
+                id status line assignee { id } queue { id name } ticketLink { status }
+            }
             userErrors { code message path }
         }
     }""",
@@ -39,17 +41,22 @@ CONVERSATION_HAND_OFF = Operation(
     "conversationHandOff",
     """mutation ($conversation: ID!, $key: String!) {
         conversationHandOff(input: {conversationId: $conversation, idempotencyKey: $key}) {
-            conversation { id status assignee { id } queue { id name } }
+            conversation {
+                id status line assignee { id } queue { id name } ticketLink { status }
+            }
             userErrors { code message path }
         }
     }""",
 )
 CONVERSATION_CLOSE = Operation(
     "conversationClose",
-    """mutation ($conversation: ID!, $reason: ID, $summary: String!, $agent: ID, $key: String!) {
+    """mutation (
+        $conversation: ID!, $reason: ID, $summary: String!, $agent: ID,
+        $ticket: ClosingTicketInput, $key: String!
+    ) {
         conversationClose(input: {
             conversationId: $conversation, closingReasonId: $reason, summary: $summary,
-            onBehalfOf: $agent, idempotencyKey: $key
+            onBehalfOf: $agent, ticket: $ticket, idempotencyKey: $key
         }) { conversation { id status } userErrors { code message path } }
     }""",
 )
@@ -57,6 +64,11 @@ CONVERSATION = Operation(
     "conversation",
     "query ($id: ID!) { conversation(id: $id) { id status assignee { id } } }",
 )
+
+
+TICKET_SUBJECT_LENGTH_MAX = 200
+# Of what no topic was recorded of.
+TICKET_SUBJECT = "Replayed"
 
 
 class MayNotReceive(Exception):
@@ -69,6 +81,8 @@ class Conversation:
 
     id: str
     is_with_bot: bool = False
+    # Of the support desk, which closes with a ticket, and without one yet.
+    lacks_ticket: bool = False
     assignee: str | None = None
     queue: str | None = None
     holders: set[str] = field(default_factory=set)
@@ -186,11 +200,14 @@ class Dialogues:
         conversation = self.open.get(key)
         if conversation is None:
             return
-        variables = {
+        variables: dict[str, Any] = {
             "conversation": conversation.id,
             "summary": f"Replayed: {line.topic}",
             "key": self._idempotency_key(line, "close"),
         }
+        if conversation.lacks_ticket:
+            subject = line.topic.strip() or TICKET_SUBJECT
+            variables["ticket"] = {"create": {"subject": subject[:TICKET_SUBJECT_LENGTH_MAX]}}
         # Absent is not null: what is not known is left out.
         if conversation.assignee:
             variables["agent"] = conversation.assignee
@@ -242,6 +259,10 @@ class Dialogues:
         known.is_with_bot = answer["status"] == "BOT"
         known.assignee = answer["assignee"]["id"] if answer["assignee"] else None
         known.doubtful = False
+        if "line" in answer:
+            link = answer["ticketLink"]
+            is_linked = link is not None and link["status"] == "CONFIRMED"
+            known.lacks_ticket = answer["line"] == "SUPPORT" and not is_linked
         if "queue" in answer:
             known.queue = answer["queue"]["name"] if answer["queue"] else None
         self._count_holder(known)

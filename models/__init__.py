@@ -15,6 +15,7 @@ from models.segment import Segment
 from models.snippet import Snippet
 from models.tag import Tag
 from models.team import Team
+from models.ticket.action import TicketAction
 from models.ticket.record import Ticket
 from models.token import Token
 from models.workflow import advance as advance
@@ -41,6 +42,7 @@ __all__ = [
     "Tag",
     "Team",
     "Ticket",
+    "TicketAction",
     "Token",
     "Workflow",
     "WorkflowRevision",

@@ -26,6 +26,7 @@ from models.errors import (
     TicketRequired,
 )
 from models.ticket import history
+from models.ticket.action import ActionKind
 from models.ticket.at_closing import TicketAtClosing, drafts_of
 from models.ticket.history import Part
 from models.ticket.opening import open_all
@@ -317,6 +318,7 @@ def _record_action(row: Row, ticket_id: UUID, action_id: UUID, terms: _Terms) ->
         **_known(row),
         ticket_id=ticket_id,
         action=action_id,
+        action_kind=ActionKind.HISTORY,
     )
 
 

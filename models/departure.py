@@ -11,6 +11,7 @@ from models.database import Raced, Row, Transaction, fetch, tx
 from models.decision import Rule
 from models.errors import InUse, LastAdmin, NotFound, TargetInactive, TargetNotAllowed
 from models.succession import Uses, counted
+from models.ticket.succession import hand_over
 from models.token import revoke_all_of
 from models.workflow import destination
 
@@ -18,9 +19,10 @@ from models.workflow import destination
 async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
     """End an agent's account: sessions, invitations, presence; what it holds goes back to queues.
 
-    Its memberships stay, out of distribution, for its return. A replacement becomes target of its
-    channels and owner of its contacts, and workflows give to it. Raises InUse, LastAdmin,
-    TargetNotAllowed, TargetInactive, RoleCannotHold, AgentInactive, NotFound.
+    Its memberships stay, out of distribution, for its return, and so do its tickets. A replacement
+    becomes target of its channels, owner of its contacts and assignee of its tickets, and workflows
+    give to it. Raises InUse, LastAdmin, TargetNotAllowed, TargetInactive, RoleCannotHold,
+    AgentInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
     if by.agent_id == id:
@@ -46,6 +48,8 @@ async def deactivate(id: UUID, *, by: Actor, replacement_id: UUID | None = None)
         )
         await _end_account(transaction, agent, by=by)
         await _give_back(transaction, conversations, agent, by=by)
+        if replacement_id is not None:
+            await hand_over(transaction, "assignee_id", id, replacement_id, by=by)
 
 
 async def reactivate(id: UUID, *, by: Actor) -> None:

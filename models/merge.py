@@ -1,11 +1,11 @@
 """Merging two contacts that are one person, and splitting them again.
 
-What was merged stays as it was, with the tags and values it had, but for its identities and
-conversations, which its survivor has now: so a merge need only remember which those were, and what
-the survivor took over where it had nothing.
+What was merged stays as it was, with the tags and values it had, but for its identities,
+conversations and tickets, which its survivor has now: so a merge need only remember which those
+were, and what the survivor took over where it had nothing.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from models.errors import (
 )
 from models.owner import end_reservations, tell_open_conversations
 from models.tag import require_few
+from models.ticket import succession
 
 _OWNER = ("owner_agent_id", "owner_team_id")
 _DETAILS = ("phone", "email")
@@ -54,6 +55,8 @@ class Moved:
     tags: list[UUID]
     columns: list[str]
     field_values: list[str]
+    # Of merges from before there were any, none.
+    tickets: list[UUID] = field(default_factory=list)
 
 
 async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
@@ -79,10 +82,12 @@ async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
             tags=await _add_tags(transaction, survivor_id, merged_id),
             columns=_lacking_columns(survivor, merged),
             field_values=_lacking_values(survivor, merged),
+            tickets=await succession.lock_of_requester(transaction, merged_id),
         )
         await _take_over(transaction, survivor, merged, moved.columns, by=by)
         await _give(transaction, moved.conversations, moved.identities, survivor_id)
         await end_reservations(transaction, survivor_id)
+        await succession.give(transaction, moved.tickets, survivor_id, by=by)
         await _remember(transaction, survivor_id, merged_id, moved, by=by)
         _tell(event.Kind.CONTACT_MERGED, conversations, survivor_id, survivor_id, merged_id, by=by)
 
@@ -90,9 +95,9 @@ async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
 async def split(id: UUID, *, by: Actor) -> UUID:
     """Undo the merge of a contact into its survivor, whose id is returned.
 
-    It gets back what moved, and what was opened since where only it can be reached; the survivor
-    keeps what it was given, or changed, meanwhile. Raises NotFound, ContactNotMerged, Forbidden,
-    and ContactMerged when the survivor was merged itself: that is split first.
+    It gets back what moved, and the conversations opened since where only it can be reached; the
+    survivor keeps what it was given, or changed, meanwhile. Raises NotFound, ContactNotMerged,
+    Forbidden, and ContactMerged when the survivor was merged itself: that is split first.
     """
     by.require(Right.EDIT_CONTACTS)
     async with tx() as transaction:
@@ -108,6 +113,8 @@ async def split(id: UUID, *, by: Actor) -> UUID:
         )
         await _give(transaction, [row["id"] for row in conversations], [], id)
         await end_reservations(transaction, id)
+        tickets = await succession.lock_of_requester(transaction, survivor_id, moved.tickets)
+        await succession.give(transaction, tickets, id, by=by)
         await _take_tags(transaction, survivor_id, moved.tags)
         await _give_up(transaction, survivor, contacts[id], moved, by=by)
         _tell(event.Kind.CONTACT_SPLIT, conversations, id, survivor_id, id, by=by)

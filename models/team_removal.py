@@ -10,17 +10,18 @@ from models.decision import Rule
 from models.errors import InUse, NotFound, TargetInactive, TargetNotAllowed, TeamHasChannel
 from models.succession import Uses
 from models.team import Team, lock_drawing_from
+from models.ticket.succession import hand_over
 from models.workflow import destination
 
 
 async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> None:
     """Let a team go for good; a replacement of its line takes over its channels, its contacts, its
-    conversations and its place in workflows.
+    conversations, its tickets and its place in workflows.
 
     Without one, what waits or is with the bot goes where its channel or the Todos say, what is
-    held stays held, and the groups below move up. A department that could hand over to nobody
-    else, or to itself, uses it too. Raises InUse, TargetNotAllowed, TargetInactive,
-    TeamHasChannel, TeamInactive, NotFound.
+    held stays held, tickets keep their department, and the groups below move up. A department that
+    could hand over to nobody else, or to itself, uses it too. Raises InUse, TargetNotAllowed,
+    TargetInactive, TeamHasChannel, TeamInactive, NotFound.
     """
     by.require(Right.CONFIGURE)
     async with tx() as transaction:
@@ -42,6 +43,8 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
         await _dissolve(transaction, team)
         event.record(event.Kind.TEAM_DELETED, by=by, from_team_id=id, to_team_id=replacement_id)
         await _move_on(transaction, conversation_ids, replacement_id, by=by)
+        if replacement is not None:
+            await hand_over(transaction, "department_id", id, replacement.id, by=by)
 
 
 async def _own_uses(transaction: Transaction, id: UUID, *, by: Actor) -> Uses:

@@ -28,6 +28,7 @@ from resolvers.types import Channel, Node, Owner, Row, Tag, column, nested, tags
 
 if TYPE_CHECKING:
     from resolvers.conversation import ConversationConnection
+    from resolvers.ticket import TicketConnection
 
 KNOWN = Nested(
     """
@@ -142,6 +143,19 @@ class Contact(Node):
         from resolvers.conversation import conversations_with
 
         return await conversations_with(info, self.row["id"], Page(first, after, last, before))
+
+    @strawberry.field(description="The contact's tickets that you see, the newest first.")
+    async def tickets(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated["TicketConnection", strawberry.lazy("resolvers.ticket")]:
+        from resolvers.ticket import tickets_of
+
+        return await tickets_of(info, self.row["id"], Page(first, after, last, before))
 
     @strawberry.field(description=f"Its tags, by name; at most {TAGS_MAX}.")
     async def tags(self, info: Info) -> list[Tag]:

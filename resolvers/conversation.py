@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 
 from models.base import Line
-from models.conversation import Status
+from models.conversation import Status, TicketLink
 from models.decision import Availability
 from models.precedence import Sticky
 from models.stickiness import ends_at, sticky
@@ -49,6 +49,7 @@ from resolvers.types import (
 
 if TYPE_CHECKING:
     from resolvers.history import ConversationEventConnection
+    from resolvers.ticket import Ticket
     from resolvers.workflow_run import WorkflowRunConnection
 
 SAID = Nested(
@@ -95,6 +96,12 @@ class AssignmentEdge(Edge[Assignment]):
 @strawberry.type(description="A page of assignments.")
 class AssignmentConnection(Connection[Assignment]):
     pass
+
+
+@strawberry.type(description="The link of a conversation to its ticket.")
+class ConversationTicketLink:
+    row: strawberry.Private[Row]
+    status = column(TicketLink, "ticket_link", "Whether it counts.")
 
 
 @strawberry.type(description="One exchange with a contact on a channel, from opening to closing.")
@@ -206,6 +213,18 @@ class Conversation(Node):
         held = await info.context.loaders.assignments.load(self.row["id"])
         return Decision.of(held["decision"] if held else self.row["decision"])
 
+    @strawberry.field(description="Its ticket, or the one proposed; null when not visible to you.")
+    async def ticket(
+        self, info: Info
+    ) -> Annotated["Ticket", strawberry.lazy("resolvers.ticket")] | None:
+        from resolvers.ticket import ticket_of
+
+        return await ticket_of(info, self.row["ticket_id"])
+
+    @strawberry.field(description="How it came to have a ticket; null when it has none.")
+    def ticket_link(self) -> "ConversationTicketLink | None":
+        return None if self.row["ticket_id"] is None else ConversationTicketLink(row=self.row)
+
     assignments = nested(
         "Everybody who held it, with the decisions, the first one first.",
         HELD,
@@ -308,6 +327,28 @@ async def conversations_with(info: Info, contact_id: UUID, page: Page) -> Conver
     return await info.context.loaders.nested(
         with_contact,
         contact_id,
+        page,
+        node=_node,
+        connection=ConversationConnection,
+        edge=ConversationEdge,
+    )
+
+
+async def conversations_of_ticket(
+    info: Info, ticket_id: UUID, page: Page
+) -> ConversationConnection:
+    """A page of a ticket's conversations, without those that the asker does not see."""
+    visible = await info.context.loaders.sight.load(info.context.by.workspace_id)
+    of_ticket = Nested(
+        f"""
+        SELECT {_COLUMNS} FROM conversations c
+        WHERE c.workspace_id = $1 AND c.ticket_id = p.id AND {visible}
+        """,  # noqa: S608 - constants and ids of ours
+        Keyset("opened_at", descending=True),
+    )
+    return await info.context.loaders.nested(
+        of_ticket,
+        ticket_id,
         page,
         node=_node,
         connection=ConversationConnection,

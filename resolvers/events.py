@@ -7,7 +7,6 @@ from uuid import UUID
 
 import strawberry
 
-from models.access import ActorKind
 from models.event import Kind
 from models.log import Event, Position
 from models.subscription import ResetReason
@@ -16,6 +15,7 @@ from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
 from resolvers.settings import tag_of
+from resolvers.ticket import Ticket, ticket_of
 from resolvers.types import (
     Agent,
     Message,
@@ -27,17 +27,8 @@ from resolvers.types import (
     queue_of,
     team_of,
 )
-from resolvers.vocabulary import Delivery, Rule
+from resolvers.vocabulary import ActorKind, Delivery, Rule
 
-described(
-    ActorKind,
-    "ActorKind",
-    AGENT="A person.",
-    INTEGRATION="A script.",
-    CONTACT="A customer.",
-    WORKFLOW="A step of a workflow.",
-    SYSTEM="Relevo itself: distribution and timers.",
-)
 described(
     Kind,
     "EventKind",
@@ -221,6 +212,35 @@ class MergeEvent(ConversationEvent, ContactEvent):
         return await contact_of(info, UUID(self.event.data["merged"]))
 
 
+@strawberry.interface(description="A fact about a ticket.")
+class TicketEvent(LoggedEvent):
+    @strawberry.field(description="The ticket as it is now; null when not visible to you.")
+    async def ticket(self, info: Info) -> Ticket | None:
+        return await ticket_of(info, self.event.ticket_id)
+
+
+@strawberry.interface(description="A conversation got a ticket, lost it, or might have one.")
+class TicketLinkEvent(ConversationEvent, TicketEvent):
+    @strawberry.field(
+        description="The ticket that it replaced; null for none, or when not visible to you."
+    )
+    async def from_ticket(self, info: Info) -> Ticket | None:
+        before = self.event.data.get("from_ticket")
+        return await ticket_of(info, UUID(before) if before else None)
+
+
+TicketLinked = _event("TicketLinked", TicketLinkEvent, "It has a ticket, which counts.")
+TicketUnlinked = _event("TicketUnlinked", TicketLinkEvent, "It has no ticket any more.")
+TicketLinkProposed = _event("TicketLinkProposed", TicketLinkEvent, "The customer named a ticket.")
+TicketLinkConfirmed = _event(
+    "TicketLinkConfirmed", TicketLinkEvent, "What the customer named is its ticket."
+)
+TicketLinkRejected = _event(
+    "TicketLinkRejected", TicketLinkEvent, "What the customer named is not its ticket."
+)
+TicketCreated = _event("TicketCreated", TicketEvent, "A ticket was opened.")
+TicketUpdated = _event("TicketUpdated", TicketEvent, "A ticket changed.")
+TicketActionAdded = _event("TicketActionAdded", TicketEvent, "Something was done about a ticket.")
 ContactMerged = _event("ContactMerged", MergeEvent, "A contact was merged into another.")
 ContactSplit = _event("ContactSplit", MergeEvent, "A merged contact was split again.")
 MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
@@ -310,6 +330,14 @@ TYPES: dict[Kind, Any] = {
     Kind.CONTACT_UNTAGGED: ContactUntagged,
     Kind.CONTACT_MERGED: ContactMerged,
     Kind.CONTACT_SPLIT: ContactSplit,
+    Kind.TICKET_LINKED: TicketLinked,
+    Kind.TICKET_UNLINKED: TicketUnlinked,
+    Kind.TICKET_LINK_PROPOSED: TicketLinkProposed,
+    Kind.TICKET_LINK_CONFIRMED: TicketLinkConfirmed,
+    Kind.TICKET_LINK_REJECTED: TicketLinkRejected,
+    Kind.TICKET_CREATED: TicketCreated,
+    Kind.TICKET_UPDATED: TicketUpdated,
+    Kind.TICKET_ACTION_ADDED: TicketActionAdded,
     Kind.MESSAGE_RECEIVED: MessageReceived,
     Kind.MESSAGE_SENT: MessageSent,
     Kind.NOTE_ADDED: NoteAdded,

@@ -19,6 +19,8 @@ from models.contact import Contact
 from models.contact_search import Bounds, Wanted
 from models.database import fetch
 from models.team import Team
+from models.ticket.record import Ticket
+from models.ticket.search import COLUMNS as TICKET_COLUMNS
 from models.visibility import VISIBLE, Visibility
 from models.workflow.defect import Defect
 from models.workflow.definition import Definition
@@ -44,6 +46,8 @@ CONVERSATION_COLUMNS = (
     "last_message_id",
     "reserved_for_id",
     "snoozed_until",
+    "ticket_id",
+    "ticket_link",
     "opened_at",
     "last_activity_at",
     "closed_at",
@@ -88,7 +92,7 @@ _TAGS_OF = {
         FROM {noun}_tags x JOIN tags t ON t.id = x.tag_id
         WHERE x.workspace_id = $1 AND x.{noun}_id = ANY($2) ORDER BY lower(t.name)
     """  # noqa: S608 - constants
-    for noun in ("contact", "conversation")
+    for noun in ("contact", "conversation", "ticket")
 }
 _CONTACT_FIELD = """
     SELECT id, name, kind, choices, created_at
@@ -178,7 +182,7 @@ _PARTS = {
     table: f"""
         SELECT id AS key, * FROM {table} WHERE workspace_id = $1 AND id = ANY($2)
     """  # noqa: S608 - constants
-    for table in ("assignments", "closures", "messages")
+    for table in ("assignments", "closures", "messages", "ticket_actions")
 }
 
 
@@ -240,7 +244,7 @@ class Loaders:
 
     @cached_property
     def tags_of(self) -> "Mapping[str, DataLoader[UUID, list[Row]]]":
-        """The tags of contacts and of conversations, by name."""
+        """The tags of contacts, conversations and tickets, by name."""
         return {noun: self._lists_by_key(statement) for noun, statement in _TAGS_OF.items()}
 
     @cached_property
@@ -381,6 +385,34 @@ class Loaders:
 
         async def load(keys: list[UUID]) -> list[str]:
             return [(await Visibility.of(self._actor)).literal] * len(keys)
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def tickets(self) -> "DataLoader[UUID, Row | None]":
+        """Only those that the actor may see; the rest is None like the missing."""
+
+        async def load(keys: list[UUID]) -> list[Row | None]:
+            sight = await Ticket.sight(self._actor)
+            rows = await fetch(
+                f"""
+                SELECT {TICKET_COLUMNS} FROM tickets
+                WHERE tickets.workspace_id = $1 AND tickets.id = ANY($2) AND {sight}
+                """,  # noqa: S608 - constants and ids of ours
+                self._actor.workspace_id,
+                list(set(keys)),
+            )
+            found: dict[UUID, Row] = {row["id"]: dict(row) for row in rows}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load, cache=False)
+
+    @cached_property
+    def ticket_sight(self) -> "DataLoader[UUID, str]":
+        """What tickets the actor sees, by its workspace, as a condition on a row of "tickets"."""
+
+        async def load(keys: list[UUID]) -> list[str]:
+            return [await Ticket.sight(self._actor)] * len(keys)
 
         return DataLoader(load, cache=False)
 

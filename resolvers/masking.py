@@ -12,6 +12,7 @@ from typing import Any
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.exceptions import StrawberryInputCoercionError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.schema.schema import StreamResult
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
@@ -155,6 +156,9 @@ def _is_fault_of_request(error: GraphQLError, cause: Exception | None) -> bool:
     document, before any field (a variable) or inside a field (its argument).
     """
     if isinstance(cause, CannotGetOperationTypeError):
+        return True
+    if isinstance(error, StrawberryInputCoercionError):
+        # Of a variable that gives none or several of what takes one, without a place.
         return True
     if error.path is None:
         return bool(error.nodes)

@@ -11,6 +11,7 @@ from resolvers.agents import AgentMutation
 from resolvers.bot import BotMutation
 from resolvers.bulk import BulkMutation
 from resolvers.channels import ChannelMutation
+from resolvers.closing import ClosingMutation, ClosingQuery
 from resolvers.closing_reasons import ClosingReasonMutation
 from resolvers.contact_fields import ContactFieldMutation, ContactFieldQuery
 from resolvers.contacts import ContactMutation, ContactQuery
@@ -34,6 +35,7 @@ from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
 from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
+from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
 from resolvers.workflow_runs import WorkflowRunMutation, WorkflowRunQuery
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
@@ -50,10 +52,12 @@ class Query(
     SettingsQuery,
     SessionQuery,
     EventQuery,
+    ClosingQuery,
     ExplanationQuery,
     SnippetQuery,
     WorkflowQuery,
     WorkflowRunQuery,
+    TicketQuery,
 ):
     pass
 
@@ -69,6 +73,7 @@ class Mutation(
     MemberMutation,
     AgentMutation,
     ChannelMutation,
+    ClosingMutation,
     ClosingReasonMutation,
     BotMutation,
     SnoozeMutation,
@@ -83,6 +88,7 @@ class Mutation(
     SnippetMutation,
     WorkflowMutation,
     WorkflowRunMutation,
+    TicketMutation,
 ):
     pass
 

@@ -34,6 +34,7 @@ from resolvers.pagination import (
 )
 from resolvers.segment import segment_of
 from resolvers.snippet import snippet_of
+from resolvers.ticket import action_of, ticket_of
 from resolvers.types import (
     Agent,
     AgentConnection,
@@ -294,6 +295,8 @@ _FINDERS: dict[str, Find] = {
     "Team": _team,
     "Workflow": workflow_of,
     "WorkflowRun": workflow_run_of,
+    "Ticket": ticket_of,
+    "TicketAction": action_of,
     "Workspace": _workspace,
 }
 

@@ -128,6 +128,7 @@ class Workspace(Node):
     closing_reason_required = column(
         bool, "closing_reason_required", "Whether people must close with a reason."
     )
+    summary_required = column(bool, "summary_required", "Whether they must close with a summary.")
     transfers_to_unavailable = column(
         bool, "transfers_to_unavailable", "Whether transfers may go to whoever is away."
     )

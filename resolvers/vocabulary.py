@@ -1,17 +1,21 @@
 """The words of the domain that the schema shows as enums, each value with a sentence."""
 
-from models.access import Role
+from models.access import ActorKind, Role
 from models.assignment import Ending
 from models.base import IdlePeriod, Line
 from models.channel import ChannelKind, ChannelStatus
 from models.closure import Cause
-from models.conversation import Status
+from models.conversation import Status, TicketLink
 from models.decision import Availability, Distribution, Outcome, Rule, TieBreak, Verdict
 from models.message import Delivery, Direction
 from models.precedence import Reason
+from models.ticket.action import ActionKind
+from models.ticket.record import TicketPriority, TicketStatus
 from resolvers.enums import described
 
 __all__ = [
+    "ActionKind",
+    "ActorKind",
     "Availability",
     "Cause",
     "ChannelKind",
@@ -27,10 +31,51 @@ __all__ = [
     "Role",
     "Rule",
     "Status",
+    "TicketLink",
+    "TicketPriority",
+    "TicketStatus",
     "TieBreak",
     "Verdict",
 ]
 
+described(
+    ActorKind,
+    "ActorKind",
+    AGENT="A person.",
+    INTEGRATION="A script.",
+    CONTACT="A customer.",
+    WORKFLOW="A step of a workflow.",
+    SYSTEM="Relevo itself: distribution and timers.",
+)
+described(
+    TicketStatus,
+    "TicketStatus",
+    OPEN="To be worked on.",
+    PENDING="Waiting for somebody else.",
+    RESOLVED="Solved.",
+    CLOSED="Done with.",
+)
+described(
+    TicketPriority,
+    "TicketPriority",
+    LOW="Can wait.",
+    NORMAL="Like most.",
+    HIGH="Before most.",
+    URGENT="Before all others.",
+)
+described(
+    TicketLink,
+    "TicketLinkStatus",
+    PROPOSED="The customer named it; it does not count until somebody confirms it.",
+    CONFIRMED="It counts.",
+)
+described(
+    ActionKind,
+    "TicketActionKind",
+    HISTORY="What was said in a conversation until it closed; only a closing adds it.",
+    PUBLIC="For the requester too.",
+    INTERNAL="For colleagues only.",
+)
 described(Line, "ConversationLine", SALES="Commercial attention.", SUPPORT="Support desk.")
 described(
     Status,

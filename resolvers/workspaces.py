@@ -26,6 +26,9 @@ class WorkspaceUpdateInput(CommandInput):
     closing_reason_required: bool | None = strawberry.field(
         default=None, description="Whether people must close with a reason."
     )
+    summary_required: bool | None = strawberry.field(
+        default=None, description="Whether they must close with a summary."
+    )
     transfers_to_unavailable: bool | None = strawberry.field(
         default=None, description="Whether conversations may be handed to whoever is away."
     )
@@ -65,6 +68,7 @@ class WorkspaceMutation:
             idle_period_days=input.idle_period,
             idle_reminder_before_minutes=input.idle_reminder_before_minutes,
             closing_reason_required=input.closing_reason_required,
+            summary_required=input.summary_required,
             transfers_to_unavailable=input.transfers_to_unavailable,
             owned_skips_bot=input.owned_skips_bot,
             owner_wait_minutes=input.owner_wait_minutes,

@@ -31,10 +31,13 @@ from models.decision import Availability, Distribution
 from models.identity import Identity, Sender
 from models.inbound import Received, receive
 from models.owner import set_owner
+from models.ticket.at_closing import TicketAtClosing
 from models.ticket.opening import open_ticket
 from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
 _numbers = count(1)
+# What a conversation of the support desk closes with.
+A_TICKET = TicketAtClosing(create={"subject": "The light is out"})
 
 
 def by_system(workspace: Workspace) -> Actor:

@@ -35,9 +35,11 @@ async def arrange() -> None:
         await a_conversation(workspace, channel=channel)
 
 
-async def race(url: str, *, processes_max: int = PROCESSES, locked: bool) -> list[Any]:
+async def race(
+    url: str, *, processes_max: int = PROCESSES, locked: bool, racer: Path = RACER
+) -> list[Any]:
     """Let the processes loose; returns what their commands said they had done."""
-    processes = [await _racer(url, seed, locked=locked) for seed in range(processes_max)]
+    processes = [await _racer(racer, url, seed, locked=locked) for seed in range(processes_max)]
     try:
         for process in processes:
             assert process.stdout is not None
@@ -51,9 +53,9 @@ async def race(url: str, *, processes_max: int = PROCESSES, locked: bool) -> lis
     return [json.loads(line) for out, _ in said for line in out.splitlines()]
 
 
-async def _racer(url: str, seed: int, *, locked: bool) -> Process:
+async def _racer(racer: Path, url: str, seed: int, *, locked: bool) -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", RACER, url, str(seed), "locked" if locked else "unlocked"),
+        *(sys.executable, "-P", racer, url, str(seed), "locked" if locked else "unlocked"),
         stdin=PIPE,
         stdout=PIPE,
         cwd=RACER.parent.parent,

@@ -13,6 +13,7 @@ from models.conversation import Conversation, TicketLink
 from models.database import tx
 from models.errors import (
     AlreadyLinked,
+    BadUserInput,
     NotFound,
     TicketLinkNotProposed,
     TicketLinkPending,
@@ -97,10 +98,12 @@ async def propose_by_id(
     number: int | None = None,
     expected_version: int | None = None,
 ) -> None:
-    """Propose a ticket, by its id or number, for a conversation that is not locked yet.
+    """Propose a ticket, by its id or else its number, for a conversation that is not locked yet.
 
     Whoever feeds messages in need not see what comes of them.
     """
+    if (ticket_id is None) == (number is None):
+        raise BadUserInput("Name the ticket by one of both: its id, or its number.")
     feeds = by.may(Right.RECEIVE_MESSAGES)
     seen_by = Actor.system(by.workspace_id) if feeds else by
     async with tx():

@@ -6,19 +6,15 @@ from uuid import UUID, uuid4
 
 from models import event, tag
 from models.access import Actor, Right
-from models.agent import Agent
-from models.base import Line, require_length, require_name
-from models.contact import Contact
 from models.conversation import Conversation
-from models.database import Raced, Transaction, encode, tx
-from models.errors import AgentInactive, NotFound, TargetNotAllowed, TeamInactive
-from models.team import Team
+from models.database import Transaction, encode, tx
+from models.ticket import parties
 from models.ticket.record import (
-    DESCRIPTION_LENGTH_MAX,
-    SUBJECT_LENGTH_MAX,
     Ticket,
     TicketPriority,
     TicketStatus,
+    require_description,
+    require_subject,
 )
 
 
@@ -57,7 +53,7 @@ async def open_ticket(
     tags: Sequence[str] = (),
     conversation: Conversation | None = None,
 ) -> Ticket:
-    """Open a ticket for a contact that the actor sees.
+    """Open a ticket for a contact that the actor sees; whoever sees every ticket opens it for any.
 
     With a `conversation`, which is locked already, its contact is the requester and is not locked
     again. Raises NotFound, ContactMerged, TeamInactive, TargetNotAllowed, AgentInactive,
@@ -68,14 +64,9 @@ async def open_ticket(
     require_description(description)
     async with tx() as transaction:
         if conversation is None or conversation.contact_id != requester_id:
-            await Contact.locked(requester_id, by=by, path="input.requesterId")
-        if department_id is not None:
-            await hold_department(
-                transaction, department_id, by=by, at_once=conversation is not None
-            )
-        if assignee_id is not None:
-            holder_id = conversation.assignee_id if conversation else None
-            await lock_assignee(transaction, assignee_id, holder_id, by=by)
+            await parties.lock_requester(requester_id, by=by)
+        await parties.require_department(department_id, by=by)
+        await parties.require_assignee(assignee_id, by=by)
         tag_ids = await tag.known(transaction, tags, by=by)
         draft = Draft(
             workspace_id=by.workspace_id,
@@ -116,66 +107,10 @@ async def open_all(
             contact_id=draft.requester_id,
             number=numbers[draft.id],
             priority=draft.priority,
-            assignee=draft.assignee_id,
-            department=draft.department_id,
+            assignee_id=draft.assignee_id,
+            department_id=draft.department_id,
         )
     return [Opened(draft.id, numbers[draft.id]) for draft in drafts]
-
-
-def require_subject(subject: str) -> None:
-    """Raise BadUserInput unless this can say what a ticket is about."""
-    require_name(subject, length_max=SUBJECT_LENGTH_MAX, path="input.subject")
-
-
-def require_description(description: str | None) -> None:
-    """Raise BadUserInput unless this can be a ticket's description."""
-    require_length(description or "", DESCRIPTION_LENGTH_MAX, path="input.description")
-
-
-async def hold_department(transaction: Transaction, id: UUID, *, by: Actor, at_once: bool) -> None:
-    """Hold an active department as it is until the commit.
-
-    `at_once` for whoever has locked a conversation already, and may wait for no team any more:
-    raises Raced when somebody is changing it. Raises NotFound, TargetNotAllowed, TeamInactive.
-    """
-    path = "input.departmentId"
-    if not await Team.exists(id=id, workspace_id=by.workspace_id):
-        raise NotFound("team", path=path)
-    waiting = "SKIP LOCKED" if at_once else ""
-    row = await transaction.fetchrow(
-        f"SELECT line, is_active FROM teams WHERE id = $1 FOR SHARE {waiting}",  # noqa: S608 - ours
-        id,
-    )
-    if row is None:
-        raise Raced
-    if row["line"] != Line.SUPPORT.value:
-        raise TargetNotAllowed("A ticket is of a department of the support desk.", path=path)
-    if not row["is_active"]:
-        raise TeamInactive
-
-
-async def lock_assignee(
-    transaction: Transaction, id: UUID, holder_id: UUID | None, *, by: Actor
-) -> None:
-    """Lock whoever is to have a ticket, with the holder of a conversation that is locked already.
-
-    By id, so that two who are each other's cannot wait for each other. Raises NotFound,
-    AgentInactive, RoleCannotHold.
-    """
-    await transaction.execute(
-        """
-        SELECT FROM agents WHERE id = ANY($1) AND workspace_id = $2
-        ORDER BY id FOR NO KEY UPDATE
-        """,
-        [id, *([holder_id] if holder_id else [])],
-        by.workspace_id,
-    )
-    agent = await Agent.get_or_none(id=id, workspace_id=by.workspace_id)
-    if agent is None:
-        raise NotFound("agent", path="input.assigneeId")
-    if not agent.is_active:
-        raise AgentInactive(agent_id=id)
-    agent.require_holder()
 
 
 async def _lock_numbers(transaction: Transaction, workspace_ids: set[UUID]) -> None:

@@ -1,18 +1,22 @@
 """A ticket: a numbered case with a requester, and who sees it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from tortoise import fields
 from tortoise.expressions import RawSQL
 from tortoise.queryset import QuerySet
 
+from models import event, tag
 from models.access import Actor, Right
-from models.base import NOW, Record, reference
+from models.base import NOW, Record, reference, require_length, require_name
 from models.contact import Contact
-from models.errors import NotFound
+from models.database import Transaction, tx
+from models.errors import NotFound, TicketChanged
+from models.ticket import parties
 from models.visibility import Visibility, quoted
 
 SUBJECT_LENGTH_MAX = 200
@@ -108,6 +112,36 @@ class Ticket(Record):
         return found
 
     @classmethod
+    async def change(
+        cls, id: UUID, *, by: Actor, expected_version: int | None = None, **changes: Any
+    ) -> None:
+        """Change a ticket: subject, description, requester_id, assignee_id, department_id, status,
+        priority, and tags, which are all that it has then.
+
+        Raises NotFound, TicketChanged, ContactMerged, AgentInactive, RoleCannotHold, TeamInactive,
+        TargetNotAllowed, LimitReached, BadUserInput, Forbidden.
+        """
+        by.require(Right.WORK_TICKETS)
+        require_subject(changes.get("subject", "unchanged"))
+        require_description(changes.get("description"))
+        tags: Sequence[str] | None = changes.pop("tags", None)
+        async with tx() as transaction:
+            if "requester_id" in changes:
+                await parties.lock_requester(changes["requester_id"], by=by)
+            ticket = await cls.locked(id, by=by)
+            if expected_version not in (None, ticket.version):
+                raise TicketChanged(version=ticket.version)
+            changed = _differing(ticket, changes)
+            await parties.require_assignee(changed.get("assignee_id"), by=by)
+            await parties.require_department(changed.get("department_id"), by=by)
+            retagged = tags is not None and await tag.replace(
+                transaction, "ticket", id, tags, by=by
+            )
+            if changed or retagged:
+                await _store(transaction, ticket, changed)
+                _record_change(ticket, changed, retagged=retagged, by=by)
+
+    @classmethod
     async def id_of(cls, number: int, *, by: Actor) -> UUID | None:
         """The ticket of a number, whoever sees it."""
         found = await cls.get_or_none(workspace_id=by.workspace_id, number=number)
@@ -123,3 +157,43 @@ class Ticket(Record):
         if found is None or not await (await cls.visible_to(by)).filter(id=id).exists():
             raise NotFound("ticket", path="input.ticketId")
         return found
+
+
+# Of what changes; subject and description are somebody's own words.
+_TOLD = ("assignee_id", "department_id", "status", "priority")
+
+
+def require_subject(subject: str) -> None:
+    """Raise BadUserInput unless this can say what a ticket is about."""
+    require_name(subject, length_max=SUBJECT_LENGTH_MAX, path="input.subject")
+
+
+def require_description(description: str | None) -> None:
+    """Raise BadUserInput unless this can be a ticket's description."""
+    require_length(description or "", DESCRIPTION_LENGTH_MAX, path="input.description")
+
+
+def _differing(ticket: Ticket, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes as they are stored, without those that change nothing."""
+    if "description" in changes:
+        changes = {**changes, "description": changes["description"] or None}
+    return {name: to for name, to in changes.items() if to != getattr(ticket, name)}
+
+
+async def _store(transaction: Transaction, ticket: Ticket, changed: dict[str, Any]) -> None:
+    ticket.update_from_dict(changed)
+    ticket.version += 1
+    ticket.updated_at = await transaction.fetchval("SELECT relevo_now()")
+    await ticket.save(update_fields=[*changed, "version", "updated_at"])
+
+
+def _record_change(ticket: Ticket, changed: dict[str, Any], *, retagged: bool, by: Actor) -> None:
+    """What changed, and to what where that is an id or an enum."""
+    event.record(
+        event.Kind.TICKET_UPDATED,
+        by=by,
+        ticket_id=ticket.id,
+        contact_id=ticket.requester_id,
+        changed=[*changed, *(["tags"] if retagged else [])],
+        **{name: to for name, to in changed.items() if name in _TOLD},
+    )

@@ -46,7 +46,11 @@ SCHEMA = build_schema(
     type Message { id: ID! }
     type Conversation {
         id: ID! status: String! assignee: Agent queue: Named line: String! contact: Named
+        ticketLink: TicketLink
     }
+    type TicketLink { status: String! }
+    input ClosingTicketCreateInput { subject: String! }
+    input ClosingTicketInput { create: ClosingTicketCreateInput }
     type Closure { id: ID! }
     input ContactInput { externalId: String! name: String }
     input MessageReceiveInput {
@@ -58,7 +62,7 @@ SCHEMA = build_schema(
     }
     input ConversationCloseInput {
         conversationId: ID! closingReasonId: ID summary: String onBehalfOf: ID
-        idempotencyKey: String
+        ticket: ClosingTicketInput idempotencyKey: String
     }
     input PresenceBeatInput { agentId: ID device: String! idempotencyKey: String }
     input AgentSetAvailabilityInput {
@@ -119,6 +123,8 @@ class FakeWorkspace:
     """
 
     room: bool = True
+    line: str = "SALES"
+    tickets: list[str] = field(default_factory=list)
     fault: Callable[[Fields], Response | None] = lambda _: None
     refuse: str | None = None
     scopes: list[str] = field(default_factory=lambda: ["contacts:own"])
@@ -216,7 +222,7 @@ class FakeWorkspace:
         return {"duplicate": False, "opened": opened, "conversation": self.conversations[name]}
 
     def _opened(self, name: str, channel: str) -> Fields:
-        known = {"id": name, "line": "SALES", "contact": {"id": f"contact of {name}"}}
+        known = {"id": name, "line": self.line, "contact": {"id": f"contact of {name}"}}
         if channel in self.bots:
             return known | {"status": "BOT", "assignee": None, "queue": None}
         return known | self._placed()
@@ -251,6 +257,11 @@ class FakeWorkspace:
 
     def _close(self, input: Fields) -> Fields:
         conversation = self.conversations[input["conversationId"]]
+        if conversation["line"] == "SUPPORT" and not conversation.get("ticketLink"):
+            if "ticket" not in input:
+                return {"userErrors": [{"code": "TICKET_REQUIRED", "message": "Which ticket?"}]}
+            self.tickets.append(input["ticket"]["create"]["subject"])
+            conversation["ticketLink"] = {"status": "CONFIRMED"}
         conversation |= {"status": "CLOSED", "assignee": None}
         return {"conversation": dict(conversation)}
 

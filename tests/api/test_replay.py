@@ -94,6 +94,21 @@ async def test_a_dialogue_is_answered_closed_and_opened_again(
     assert len(day.tally.assignment_seconds) == 2
 
 
+async def test_what_comes_to_support_closes_with_a_ticket_of_its_own(
+    workspace: FakeWorkspace, url: str, tmp_path: Path
+) -> None:
+    workspace.line = "SUPPORT"
+    lines = [
+        a_line("one", last=True, topic=f" {'Bicycle' * 50}"),
+        a_line("two", last=True, topic=" ", contact="ana"),
+    ]
+
+    day = await played(a_file(tmp_path, lines), url, senders=1)
+
+    assert workspace.tickets == [("Bicycle" * 50)[:200], "Replayed"]
+    assert (day.tally.closed, day.tally.refused) == (2, {})
+
+
 async def test_broken_lines_are_told_by_number_and_skipped(url: str, tmp_path: Path) -> None:
     without_text = a_line("x")
     del without_text["text"]

@@ -271,6 +271,7 @@ class Arranging(Conversing):
             st.sampled_from(
                 [
                     "closing_reason_required",
+                    "summary_required",
                     "transfers_to_unavailable",
                     "owned_skips_bot",
                     "sticky_falls_through",

@@ -32,6 +32,7 @@ from tests.desk.machine import (
 from tests.desk.office import CUSTOMERS
 from tests.desk.queues import MICROSECOND
 from tests.desk.rows import Caller, Talk
+from tests.factories import A_TICKET
 
 NAP = st.sampled_from([None, timedelta(minutes=10), timedelta(hours=5), timedelta(days=2)])
 
@@ -182,15 +183,19 @@ class Conversing(Machine):
         which=WHICH,
         who=WHO,
         has_reason=st.sampled_from([True, True, False]),
+        has_summary=st.sampled_from([True, True, False]),
+        has_ticket=st.sampled_from([True, True, False]),
         stale=STALE,
     )
-    def close(self, which: int, who: str, has_reason: bool, stale: bool) -> None:
-        reason = self.office.reason if has_reason else None
+    def close(self, which: int, who: str, stale: bool, **has: bool) -> None:
+        reason = self.office.reason if has["has_reason"] else None
+        summary = "A new bulb." if has["has_summary"] else None
+        ticket = A_TICKET if has["has_ticket"] else None
 
         async def there(conversation: Conversation, *, by: Any) -> None:
-            await close(conversation, by=by, reason_id=reason)
+            await close(conversation, by=by, reason_id=reason, summary=summary, ticket=ticket)
 
-        self.works(self.talk(which), who, stale, working.close, there, has_reason=has_reason)
+        self.works(self.talk(which), who, stale, working.close, there, **has)
 
     @does(2, when=there_is("CLOSED"), which=WHICH, who=WHO, stale=STALE)
     def reopen(self, which: int, who: str, stale: bool) -> None:

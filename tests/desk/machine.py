@@ -166,6 +166,7 @@ class Machine(RuleBasedStateMachine):
         assert broken == []
         self.versions = {row["id"]: row["version"] for row in talks}
         columns = ("status", "holder", "team", "line", "reserved_for", "place")
+        columns += ("has_ticket", "actions")
         rows = {row["id"]: tuple(row[column] for column in columns) for row in talks}
         assert rows == {talk.id: self._row(talk) for talk in self.desk.talks}
         assert loads == {id: self.desk.load(id) for id in self.desk.people}
@@ -175,7 +176,8 @@ class Machine(RuleBasedStateMachine):
         place = None
         if talk.status == "QUEUED" and talk.team is not None:
             place = self.desk.waiting(talk.team).index(talk) + 1
-        return (talk.status, talk.holder, talk.team, talk.line, kept, place)
+        ticketed = (talk.has_ticket, talk.actions)
+        return (talk.status, talk.holder, talk.team, talk.line, kept, place, *ticketed)
 
     # -- Whom and what a rule means
 

@@ -37,7 +37,7 @@ PEOPLE = {
     "mark": Role.MARKETING,
 }
 CUSTOMERS = ("ada", "bob", "cora")
-SCOPES = ("conversations:write", "conversations:assign", "messages:receive")
+SCOPES = ("conversations:write", "conversations:assign", "messages:receive", "tickets:write")
 BOTH = (Line.SALES, Line.SUPPORT)
 
 
@@ -219,7 +219,9 @@ _CONVERSATIONS = f"""
     SELECT c.id, c.status, c.assignee_id AS holder, c.team_id AS team, c.line, c.version,
            CASE WHEN {IN_FORCE} THEN c.reserved_for_id END AS reserved_for,
            CASE WHEN c.status = 'QUEUED' THEN rank() OVER (
-               PARTITION BY c.status, c.team_id ORDER BY c.queued_at, c.id) END AS place
+               PARTITION BY c.status, c.team_id ORDER BY c.queued_at, c.id) END AS place,
+           coalesce(c.ticket_link = 'CONFIRMED', false) AS has_ticket,
+           (SELECT count(*) FROM ticket_actions a WHERE a.conversation_id = c.id) AS actions
     FROM conversations c
 """
 

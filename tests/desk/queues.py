@@ -105,6 +105,7 @@ class Desk:
 
     def hold(self, talk: Talk, person: UUID, at: datetime | None = None) -> None:
         talk.status, talk.holder = "ASSIGNED", person
+        talk.was_support |= talk.line is Line.SUPPORT
         talk.reserved_for = talk.reserved_until = talk.snoozed_until = None
         talk.active_at = self.people[person].last_given = at or self.now
 

@@ -132,6 +132,15 @@ class Talk:
     queued_at: datetime | None = None
     snoozed_until: datetime | None = None
     closings: list[Closing] = field(default_factory=list)
+    # Whether somebody ever held it on the support desk, and whether it has a ticket; what its
+    # closings added there.
+    was_support: bool = False
+    has_ticket: bool = False
+    actions: int = 0
+
+    @property
+    def needs_ticket(self) -> bool:
+        return self.line is Line.SUPPORT or self.was_support
 
     @property
     def is_open(self) -> bool:
@@ -147,6 +156,7 @@ class Settings:
     """Of the workspace."""
 
     closing_reason_required: bool = False
+    summary_required: bool = False
     transfers_to_unavailable: bool = False
     owned_skips_bot: bool = False
     owner_wait_minutes: int | None = None

@@ -52,18 +52,36 @@ def transfer(desk: Desk, talk: Talk, to: UUID, *, by: Caller, stale: bool) -> No
     _give(desk, talk, to)
 
 
-def close(desk: Desk, talk: Talk, *, by: Caller, stale: bool, has_reason: bool) -> None:
+def close(
+    desk: Desk,
+    talk: Talk,
+    *,
+    by: Caller,
+    stale: bool,
+    has_reason: bool,
+    has_summary: bool,
+    has_ticket: bool,
+) -> None:
+    """What is or was of the support desk with a ticket, which may come with the closing."""
     desk.seen(by, talk, stale)
     _must_be_open(talk)
     desk.workable(by, talk)
+    if talk.needs_ticket and not (talk.has_ticket or has_ticket):
+        raise Refused("TICKET_REQUIRED")
     if desk.settings.closing_reason_required and not has_reason:
         raise Refused("CLOSING_REASON_REQUIRED")
+    if desk.settings.summary_required and not has_summary:
+        raise Refused("SUMMARY_REQUIRED")
+    talk.has_ticket |= has_ticket
     end(desk, talk, by_person=by.person is not None, has_reason=has_reason)
     desk.give_out()
 
 
 def end(desk: Desk, talk: Talk, *, by_person: bool, has_reason: bool) -> None:
-    """Out of every queue and load; who held it is the sticky agent, unless its team lets go."""
+    """Out of every queue and load; who held it is the sticky agent, unless its team lets go. What
+    was said goes to the ticket.
+    """
+    talk.actions += talk.has_ticket
     lets_go = talk.team is not None and desk.teams[talk.team].lets_go
     talk.closings.append(
         Closing(desk.now, talk.holder, talk.team, by_person, has_reason, not lets_go)
@@ -172,6 +190,7 @@ def set_availability(desk: Desk, id: UUID, *, by: Caller, **changes: object) -> 
 
 def close_idle(desk: Desk, talks: list[Talk]) -> None:
     for talk in talks:
+        talk.has_ticket |= talk.needs_ticket
         end(desk, talk, by_person=False, has_reason=False)
     desk.give_out()
 

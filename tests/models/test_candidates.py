@@ -13,6 +13,7 @@ from models.decision import Availability, Distribution, Verdict
 from models.departure import change
 from tests.conftest import Clock
 from tests.factories import (
+    A_TICKET,
     a_channel,
     a_conversation,
     a_message,
@@ -221,7 +222,7 @@ async def test_what_waits_long_rises_over_what_is_urgent_where_a_team_says_so(
         if held is None:
             return None
         async with working(held.id, by=by) as conversation:
-            await close(conversation, by=by)
+            await close(conversation, by=by, ticket=A_TICKET)
         return held.id
 
     # Six steps up by now, one more than the urgent one; ten is the end of it.

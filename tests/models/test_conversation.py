@@ -87,6 +87,8 @@ async def do(
         command = transfer if verb == "transfer" else reopen
         return await command(id, by=by, expected_version=expected_version, **arguments)
     async with working(id, by=by, expected_version=expected_version) as conversation:
+        if verb == "close":
+            return await close(conversation, by=by, **arguments)
         return await getattr(conversation, verb)(by=by, **arguments)
 
 
@@ -291,13 +293,13 @@ async def test_an_integration_answers_for_an_agent(office: Office) -> None:
 async def test_closing_ends_the_assignment_and_frees_its_agent(office: Office) -> None:
     reason = await ClosingReason.add(by=by_system(office.workspace), name="Sold")
 
-    closure = await do(
+    written = await do(
         "close", office.held.id, by=as_agent(office.ann), reason_id=reason.id, summary="Bought."
     )
 
     closed = await Conversation.get(id=office.held.id)
     assignment = await Assignment.get(conversation_id=closed.id)
-    kept = await Closure.get(id=closure.id)
+    kept = await Closure.get(id=written.closure_id)
     assert (closed.status, closed.assignee_id, closed.queued_at) == (Status.CLOSED, None, None)
     assert (kept.agent_id, kept.closed_by_id, kept.cause) == (
         office.ann.id,
@@ -322,8 +324,9 @@ async def test_closing_ends_the_assignment_and_frees_its_agent(office: Office) -
 async def test_closing_takes_a_waiting_conversation_out_of_its_queue(office: Office) -> None:
     script = as_integration(office.workspace, "conversations:write")
 
-    closure = await do("close", office.queued.id, by=script)
+    closed = await do("close", office.queued.id, by=script)
 
+    closure = await Closure.get(id=closed.closure_id)
     assert (closure.cause, closure.agent_id) == (Cause.INTEGRATION, None)
     assert (await last_event(office.queued.id))["from_queue"] == office.team.id
 

@@ -144,20 +144,25 @@ async def test_whoever_holds_it_keeps_it(
     }
 
 
-async def test_an_assignment_remembers_what_line_it_was_of(
+async def test_an_assignment_remembers_that_it_was_once_of_the_support_desk(
     workspace: Workspace, channel: Channel, ann: Agent
 ) -> None:
+    by = by_system(workspace)
     held = await a_conversation(workspace, channel=channel, holder=ann)
-    await set_line(held.id, Line.SUPPORT, by=as_agent(ann))
-    async with working(held.id, by=as_agent(ann)) as conversation:
-        await conversation.unassign(by=as_agent(ann))
-    async with working(held.id, by=by_system(workspace)) as conversation:
-        await conversation.assign(ann.id, by=by_system(workspace))
 
+    async def given_again() -> None:
+        async with working(held.id, by=by) as conversation:
+            await conversation.unassign(by=by)
+        async with working(held.id, by=by) as conversation:
+            await conversation.assign(ann.id, by=by)
+
+    await given_again()
+    await set_line(held.id, Line.SUPPORT, by=as_agent(ann))
     await set_line(held.id, Line.SALES, by=as_agent(ann))
+    await given_again()
 
     lines = await Assignment.filter(conversation_id=held.id).order_by("started_at")
-    assert [assignment.line for assignment in lines] == [Line.SALES, Line.SUPPORT]
+    assert [assignment.line for assignment in lines] == [Line.SALES, Line.SUPPORT, Line.SALES]
 
 
 async def test_the_bot_keeps_it(workspace: Workspace, channel: Channel, department: Team) -> None:

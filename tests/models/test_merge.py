@@ -7,7 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from models import Agent, Channel, Contact, ContactIdentity, Conversation, Workspace, closing
+from models import (
+    Agent,
+    Channel,
+    Contact,
+    ContactIdentity,
+    Conversation,
+    Ticket,
+    Workspace,
+    closing,
+)
 from models.access import Actor, Role
 from models.conversation import Status
 from models.database import Raced, fetch, retrying
@@ -34,6 +43,7 @@ from tests.factories import (
     a_contact,
     a_message,
     a_team,
+    a_ticket,
     a_workspace,
     an_agent,
     as_agent,
@@ -714,3 +724,34 @@ async def test_opposite_merges_cannot_wait_for_each_other(
             meanwhile=partial(fetch, f"{lock} NOWAIT", second),
         )
         await split(merged, by=by)
+
+
+async def test_tickets_go_with_a_merge_and_back_with_a_split(
+    ada: Contact, lovelace: Contact, shop: Channel, by: Actor
+) -> None:
+    own, moved, given_on, theirs = [
+        await a_ticket(contact) for contact in (ada, lovelace, lovelace, lovelace)
+    ]
+    other = await a_contact(shop, sender="other")
+
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+    merged = await requesters()
+    await Ticket.change(given_on.id, by=by, requester_id=other.id)
+    since = await a_ticket(ada)
+    await split(lovelace.id, by=by)
+
+    assert merged == dict.fromkeys((own.id, moved.id, given_on.id, theirs.id), ada.id)
+    assert await requesters() == {
+        own.id: ada.id,
+        moved.id: lovelace.id,
+        given_on.id: other.id,
+        theirs.id: lovelace.id,
+        since.id: ada.id,
+    }
+    told = [(row["ticket_id"], row["contact_id"]) for row in await facts(Kind.TICKET_UPDATED)]
+    assert told[:3] == [(id, ada.id) for id in sorted([moved.id, given_on.id, theirs.id])]
+    assert told[4:] == [(id, lovelace.id) for id in sorted([moved.id, theirs.id])]
+
+
+async def requesters() -> dict[UUID, UUID]:
+    return {ticket.id: ticket.requester_id for ticket in await Ticket.all()}

@@ -19,6 +19,7 @@ from models.team_removal import delete
 from models.transfer import transfer
 from tests.conftest import Clock
 from tests.factories import (
+    A_TICKET,
     a_channel,
     a_conversation,
     a_message,
@@ -375,7 +376,7 @@ async def test_who_comes_in_before_a_drain_does_not_pass_a_higher_queue(
 
     monkeypatch.setattr(queue.Freed, "__call__", late)
     async with working(held.id, by=by_system(workspace)) as conversation:
-        await close(conversation, by=by_system(workspace))
+        await close(conversation, by=by_system(workspace), ticket=A_TICKET)
 
     assert await holder_of(waits) == agent.id
     assert (await Conversation.get(id=entered[0])).status is Status.QUEUED

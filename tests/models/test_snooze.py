@@ -309,6 +309,10 @@ async def _set_line(office: Office, conversation: Conversation) -> None:
     await set_line(conversation.id, Line.SUPPORT, by=as_agent(office.boss))
 
 
+async def _close(office: Office, conversation: Conversation) -> None:
+    await close(conversation, by=as_agent(office.boss))
+
+
 async def _begin(office: Office, conversation: Conversation) -> None:
     await snooze.begin(conversation, by=as_agent(office.boss))
 
@@ -337,7 +341,7 @@ VERBS: dict[str, tuple[Verb, Outcome | str]] = {
     "transfer to a team": (_to_team, (Status.QUEUED, None, 0, 0, Ending.TRANSFERRED)),
     "send": (_of("send", text="Hello."), KEPT),
     "note": (_of("note", text="Hm."), KEPT),
-    "close": (_of("close"), (Status.CLOSED, None, 0, 0, Ending.CLOSED)),
+    "close": (_close, (Status.CLOSED, None, 0, 0, Ending.CLOSED)),
     "reopen": (_reopen, "CONVERSATION_NOT_CLOSED"),
     "set the owner": (_own, KEPT),
     "set the line": (_set_line, KEPT),

@@ -7,6 +7,7 @@ import pytest
 
 from models import Agent, Contact, Conversation, Ticket, Workspace
 from models.access import Actor
+from models.closing import close
 from models.conversation import TicketLink
 from models.errors import (
     AlreadyLinked,
@@ -64,7 +65,7 @@ class Desk:
 
     async def close(self) -> None:
         async with working(self.conversation.id, by=self.by) as conversation:
-            await conversation.close(by=self.by)
+            await close(conversation, by=self.by)
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ async def test_a_ticket_is_open_and_of_normal_priority_and_known_by_whom(
     assert last.data == {
         "number": 1,
         "priority": "NORMAL",
-        "assignee": str(agent.id),
-        "department": str(department.id),
+        "assignee_id": str(agent.id),
+        "department_id": str(department.id),
     }
 
 

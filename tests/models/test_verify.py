@@ -12,16 +12,19 @@ from models.database import Transaction, tx
 from models.decision import Distribution
 from models.invariant import Invariant
 from models.merge import merge
+from models.reopening import reopen
 from models.verify import violations, violations_in
 from models.workflow.definition import AssignStep
 from tests.conftest import Clock
 from tests.factories import (
+    A_TICKET,
     a_channel,
     a_contact,
     a_contact_field,
     a_conversation,
     a_message,
     a_team,
+    a_ticket,
     a_workflow,
     an_agent,
     by_system,
@@ -30,6 +33,7 @@ from tests.factories import (
 
 NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
+IMMUTABLE_NO_MORE = "SET LOCAL session_replication_role = replica"
 
 # What is broken, and how; a statement first takes away the constraint that stands before it.
 CORRUPTIONS: list[tuple[Invariant | str, str]] = [
@@ -76,7 +80,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.CLOSURE_HAS_AN_EVENT,
         "UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
     ),
-    (invariant.CLOSURE_HAS_AN_EVENT, "DELETE FROM closures"),
+    (invariant.CLOSURE_HAS_AN_EVENT, f"{IMMUTABLE_NO_MORE}; DELETE FROM closures"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "UPDATE events SET data = data - 'assignment'"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "DELETE FROM assignments WHERE ending = 'CLOSED'"),
     (
@@ -108,7 +112,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         invariant.GROUPS_FORM_TREES,
         "UPDATE teams a SET parent_id = b.id FROM teams b"
-        " WHERE a.id <> b.id AND NOT (a.is_todos OR b.is_todos) AND a.line = 'SALES'",
+        " WHERE a.id <> b.id AND NOT (a.is_todos OR b.is_todos)"
+        " AND a.line = 'SALES' AND b.line = 'SALES'",
     ),
     (
         invariant.MESSAGES_BELONG,
@@ -189,6 +194,20 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         )
         for table in ("conversations", "contact_identities")
     ],
+    (
+        invariant.MERGED_HAVE_NOTHING,
+        "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
+    ),
+    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
+    (
+        invariant.TICKETS_WITHOUT_HOLES,
+        "ALTER TABLE tickets DROP CONSTRAINT tickets_number_once;UPDATE tickets SET number = 1",
+    ),
+    (invariant.TICKET_HAS_AN_EVENT, "DELETE FROM tickets WHERE number = 2"),
+    (
+        invariant.TICKET_HAS_AN_EVENT,
+        "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
+    ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),
     (
@@ -202,6 +221,26 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     ),
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
     (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
+    (
+        invariant.CLOSED_WITH_ITS_HISTORY,
+        "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",
+    ),
+    *[
+        (promise, f"{IMMUTABLE_NO_MORE}; DELETE FROM ticket_actions")
+        for promise in (invariant.CLOSED_WITH_ITS_HISTORY, invariant.SUPPORT_CLOSED_WITH_A_TICKET)
+    ],
+    (
+        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        "UPDATE conversations c SET line = 'SUPPORT' WHERE status = 'CLOSED'",
+    ),
+    (
+        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        "UPDATE assignments SET line = 'SUPPORT' WHERE ending = 'CLOSED'",
+    ),
+    *[
+        (invariant.PARTS_APART, f"{IMMUTABLE_NO_MORE}; UPDATE ticket_actions SET {change}")
+        for change in ("messages_after = NULL", "messages_until = messages_until + '1 s'")
+    ],
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),
@@ -227,6 +266,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
 @pytest.fixture
 async def office(workspace: Workspace) -> Workspace:
     """A row for every promise to be broken by."""
+    await an_answered_one(workspace)
     manual = await a_team(workspace)
     automatic = await a_team(workspace, distribution=Distribution.LEAST_OPEN)
     agent = await an_agent(workspace, teams=[automatic])
@@ -248,7 +288,20 @@ async def office(workspace: Workspace) -> Workspace:
     await a_known_one(workspace)
     for target in ({"team_id": automatic.id}, {"agent_id": agent.id}):
         await a_workflow(workspace, AssignStep(key="give", **target), published=True)
+    for _ in range(2):
+        await a_ticket(twins[0])
     return workspace
+
+
+async def an_answered_one(workspace: Workspace) -> None:
+    """A question that came to a department, and came again, with a ticket of its own."""
+    by = by_system(workspace)
+    asked = await a_conversation(workspace, team=await a_team(workspace, line=Line.SUPPORT))
+    async with working(asked.id, by=by) as conversation:
+        await close(conversation, by=by, ticket=A_TICKET)
+    await reopen(asked.id, by=by)
+    async with working(asked.id, by=by) as conversation:
+        await close(conversation, by=by)
 
 
 async def a_known_one(workspace: Workspace) -> None:

@@ -1,6 +1,6 @@
 """How tests call the API: over HTTP with a bearer token, as a client would; and whom they ask."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Self
@@ -21,6 +21,7 @@ from models import (
     Snippet,
     Tag,
     Team,
+    Ticket,
     Workflow,
     Workspace,
     snooze,
@@ -31,6 +32,7 @@ from models.closing import close
 from models.database import fetch
 from models.merge import merge
 from models.tag import tag_contact
+from models.ticket import link
 from models.token import SESSION_DAYS, Token, TokenKind
 from models.workflow.run import start_by_hand
 from resolvers.ids import encode
@@ -42,6 +44,7 @@ from tests.factories import (
     a_segment,
     a_snippet,
     a_team,
+    a_ticket,
     a_workflow,
     a_workspace,
     an_agent,
@@ -64,6 +67,7 @@ ID_TYPES = (
     "Team",
     "Workflow",
     "WorkflowRun",
+    "Ticket",
 )
 
 
@@ -172,6 +176,7 @@ class Company:
     spare_workflow: Workflow
     manual_workflow: Workflow
     run_id: UUID
+    ticket: Ticket
 
     def id(self, type_name: str) -> str:
         """The global id of the one thing of a type."""
@@ -188,6 +193,7 @@ class Company:
             "Snippet": self.snippet.id,
             "Tag": self.tag.id,
             "Team": self.team.id,
+            "Ticket": self.ticket.id,
             "Token": self.token.id,
             "Workflow": self.workflow.id,
             "WorkflowRun": self.run_id,
@@ -257,6 +263,7 @@ async def a_company() -> Company:
         spare_workflow=await a_workflow(workspace, name="Spare"),
         manual_workflow=manual,
         run_id=await start_by_hand(manual.id, waiting.id, by=by),
+        ticket=await a_ticket(contact),
     )
 
 
@@ -265,23 +272,31 @@ class BusyCompany(Company):
     """A company with one of everything that some command asks for, too."""
 
     to_put_off: Conversation
+    to_the_other_line: Conversation
     snoozed: Conversation
     one_of_many: Conversation
     answer: Message
+    linked: Conversation
+    proposed: Conversation
+    also_proposed: Conversation
 
 
 async def a_busy_company() -> BusyCompany:
     company = await a_company()
     desk, operator = company.desk, company.operator
-    put_off, snoozed, answered = [
-        await a_conversation(company.workspace, channel=desk, holder=operator) for _ in range(3)
+    put_off, snoozed, answered, linked, proposed, also_proposed = [
+        await a_conversation(company.workspace, channel=desk, holder=operator) for _ in range(6)
     ]
     return BusyCompany(
         **{part.name: getattr(company, part.name) for part in fields(company)},
         to_put_off=put_off,
+        to_the_other_line=await a_conversation(company.workspace, channel=company.channel),
         snoozed=await _snoozed(snoozed),
         one_of_many=await a_conversation(company.workspace, channel=company.channel),
         answer=await _answer(answered),
+        linked=await _with_ticket(linked, company.ticket, link.link),
+        proposed=await _with_ticket(proposed, company.ticket, link.propose),
+        also_proposed=await _with_ticket(also_proposed, company.ticket, link.propose),
     )
 
 
@@ -289,6 +304,15 @@ async def _snoozed(conversation: Conversation) -> Conversation:
     by = Actor.system(conversation.workspace_id)
     async with working(conversation.id, by=by) as held:
         await snooze.begin(held, by=by)
+    return conversation
+
+
+async def _with_ticket(
+    conversation: Conversation, ticket: Ticket, way: Callable[..., Awaitable[None]]
+) -> Conversation:
+    by = Actor.system(conversation.workspace_id)
+    async with working(conversation.id, by=by) as held:
+        await way(held, ticket.id, by=by)
     return conversation
 
 
@@ -330,6 +354,7 @@ async def contents() -> dict[str, int]:
     rows = await fetch(
         f"""
         SELECT {counts}, (SELECT sum(version) FROM conversations) AS versions,
+               (SELECT sum(version) FROM tickets) AS ticket_versions,
                (SELECT max(last_activity_at)::text FROM conversations) AS activity,
                (SELECT sum(load) FROM agents) AS loads
         """

@@ -46,6 +46,7 @@ NAMED = {
     "fieldId": "ContactField",
     "conversationId": "Conversation",
     "conversationIds": "Conversation",
+    "departmentId": "Team",
     "messageId": "Message",
     "mergedId": "Contact",
     "onBehalfOf": "Agent",
@@ -53,12 +54,14 @@ NAMED = {
     "ownerTeamId": "Team",
     "parentId": "Team",
     "queueId": "Queue",
+    "requesterId": "Contact",
     "survivorId": "Contact",
     "tagId": "Tag",
     "segmentId": "Segment",
     "snippetId": "Snippet",
     "tagIds": "Tag",
     "teamId": "Team",
+    "ticketId": "Ticket",
     "transfersTo": "Team",
     "tokenId": "Token",
     "workflowId": "Workflow",
@@ -146,8 +149,9 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
         if not isinstance(below, OBJECTS):
             parts.append(name)
         elif depth and not below.name.endswith("Connection"):
-            wraps = below.name.endswith(("Edge", "PageInfo"))
-            parts.append(f"{name} {selection(part, depth if wraps else depth - 1)}")
+            # What an edge wraps is among the nodes of its page, too.
+            below_it = 0 if below.name.endswith("Edge") else depth - (below.name != "PageInfo")
+            parts.append(f"{name} {selection(part, below_it)}")
     return f"{{ {' '.join(parts)} }}"
 
 
@@ -224,18 +228,22 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     ),
     "conversation": (("id",),),
     "conversationAssign": _ids("conversationId", "agentId"),
+    "conversationCanClose": (("conversationId",),),
     "conversationChanged": (("conversationId",),),
     "conversationClose": _ids("conversationId"),
     "conversationHandOff": _ids("conversationId"),
+    "conversationLinkTicket": _ids("conversationId", "ticketId"),
     "conversationOpen": _ids("contactId", "channelId"),
     "conversationPauseBot": _ids("conversationId"),
     "conversationPick": _ids("conversationId"),
+    "conversationProposeTicket": _ids("conversationId", "ticketId"),
     "conversationReopen": _ids("conversationId"),
     "conversationResumeBot": _ids("conversationId"),
     "conversationSetLine": _ids("conversationId"),
     "conversationSnooze": _ids("conversationId"),
     "conversationTransfer": _ids("conversationId", "teamId"),
     "conversationUnassign": _ids("conversationId"),
+    "conversationUnlinkTicket": _ids("conversationId"),
     "conversationWake": _ids("conversationId"),
     "conversationsAssign": _ids("conversationIds", "agentId"),
     "conversationsClose": _ids("conversationIds"),
@@ -263,6 +271,12 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "teamMemberRemove": _ids("teamId", "agentId"),
     "teamMembersReorder": _ids("teamId", "agentIds"),
     "teamUpdate": _ids("teamId"),
+    "ticket": (("by", "id"),),
+    "ticketAddAction": _ids("ticketId"),
+    "ticketCreate": _ids("requesterId"),
+    "ticketLinkConfirm": _ids("conversationId"),
+    "ticketLinkReject": _ids("conversationId"),
+    "ticketUpdate": _ids("ticketId"),
     "tokenRevoke": _ids("tokenId"),
     "workflowArchive": _ids("workflowId"),
     "workflowCreate": _WRITTEN,
@@ -285,8 +299,14 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("conversationOpen", "channelId"): "desk",
     ("conversationPauseBot", "conversationId"): "also_with_bot",
     ("conversationResumeBot", "conversationId"): "escalated",
+    # Whoever closes the usual one may have no ticket for it.
+    ("conversationSetLine", "conversationId"): "to_the_other_line",
     ("conversationSnooze", "conversationId"): "to_put_off",
     ("conversationWake", "conversationId"): "snoozed",
+    ("conversationProposeTicket", "conversationId"): "to_put_off",
+    ("conversationUnlinkTicket", "conversationId"): "linked",
+    ("ticketLinkConfirm", "conversationId"): "proposed",
+    ("ticketLinkReject", "conversationId"): "also_proposed",
     ("conversationsAssign", "conversationIds"): "one_of_many",
     ("conversationsClose", "conversationIds"): "one_of_many",
     ("messageSetDelivery", "messageId"): "answer",
@@ -318,6 +338,7 @@ BESIDE: Mapping[str, dict[str, Any]] = {
     "unassign": {"key": "a"},
     "webhook": {"key": "a"},
     "addIdentities": {"externalId": "i-3"},
+    "create": {"subject": "The light is out"},
     "fields": {"value": "Lima"},
     "identities": {"externalId": "i-3"},
     "removeIdentities": {"externalId": "i-3"},
@@ -371,6 +392,9 @@ VALID: Mapping[str, dict[str, Any]] = {
     "snippetUpdate": {"input": {"name": "Hello"}},
     "teamCreate": {"input": {"name": "North", "line": "SALES"}},
     "teamUpdate": {"input": {"name": "South"}},
+    "ticketAddAction": {"input": {"text": "Done.", "kind": "PUBLIC"}},
+    "ticketCreate": {"input": {"subject": "The light is out"}},
+    "ticketUpdate": {"input": {"subject": "The light is on"}},
     "tokenCreate": {"input": {"name": "Script", "scopes": []}},
     "workflowCreate": {"input": {"name": "At home", "definition": _DEFINITION}},
     "workflowCreateFromTemplate": {"input": {"name": "VIP", "template": "DEDICATED_AGENT"}},

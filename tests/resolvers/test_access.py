@@ -42,6 +42,8 @@ SEEING = ("OPERATOR", "AUDITOR", "ADMIN", READ, WRITE, ASSIGN)
 READING_CONTACTS = (*SEEING, "MARKETING", CONTACTS, EDIT, OWN)
 EDITING_CONTACTS = ("OPERATOR", "ADMIN", EDIT)
 SAVING_SEGMENTS = ("MARKETING", *EDITING_CONTACTS)
+READING_TICKETS = ("OPERATOR", "AUDITOR", "ADMIN", TICKETS, WORK_TICKETS)
+WORKING_TICKETS = ("OPERATOR", "ADMIN", WORK_TICKETS)
 WORKING = ("OPERATOR", "ADMIN", WRITE)
 CONFIGURING = ("ADMIN", CONFIGURE)
 EVERYBODY = ROLES
@@ -57,6 +59,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "contactFields": ("AGENT", *READING_CONTACTS, CONFIGURE),
     "contacts": READING_CONTACTS,
     "conversation": SEEING,
+    "conversationCanClose": SEEING,
     "conversations": SEEING,
     "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
     "node": SEEING,
@@ -69,6 +72,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "snippets": (*PEOPLE, SETTINGS, CONFIGURE),
     "team": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
+    "ticket": READING_TICKETS,
+    "tickets": READING_TICKETS,
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
@@ -107,6 +112,12 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversationOpen": ("OPERATOR", "ADMIN"),
     "conversationPauseBot": ("OPERATOR", "ADMIN"),
     "conversationPick": ("OPERATOR", "ADMIN"),
+    # Of the scopes no single one sees a conversation and works tickets.
+    "conversationLinkTicket": ("OPERATOR", "ADMIN"),
+    "conversationProposeTicket": ("OPERATOR", "ADMIN", RECEIVE),
+    "conversationUnlinkTicket": ("OPERATOR", "ADMIN"),
+    "ticketLinkConfirm": ("OPERATOR", "ADMIN"),
+    "ticketLinkReject": ("OPERATOR", "ADMIN"),
     "conversationReopen": WORKING,
     "conversationResumeBot": WORKING,
     "conversationSetLine": WORKING,
@@ -140,6 +151,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teamMemberRemove": CONFIGURING,
     "teamMembersReorder": CONFIGURING,
     "teamUpdate": CONFIGURING,
+    "ticketAddAction": WORKING_TICKETS,
+    "ticketCreate": WORKING_TICKETS,
+    "ticketUpdate": WORKING_TICKETS,
     "tokenCreate": CONFIGURING,
     "tokenRevoke": CONFIGURING,
     "workflowArchive": CONFIGURING,

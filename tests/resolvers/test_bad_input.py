@@ -276,6 +276,10 @@ SHORT_ENOUGH: list[tuple[str, Path, int]] = [
     ("workflowCreate", ("input", "name"), 200),
     ("workflowCreateFromTemplate", ("input", "name"), 200),
     ("workflowUpdate", ("input", "name"), 200),
+    ("ticketCreate", ("input", "subject"), 200),
+    ("ticketCreate", ("input", "description"), 10_000),
+    ("ticketCreate", ("input", "tags"), 50),
+    ("ticketUpdate", ("input", "subject"), 200),
 ]
 SHORT_ENOUGH_TO_RECEIVE: list[tuple[str, Path, int]] = [
     ("messageReceive", ("input", "externalId"), 200),
@@ -320,6 +324,9 @@ async def test_a_text_fills_its_column_and_no_more(
         ("conversationTransfer", ("input", "reason")),
         ("agentCreate", ("input", "email")),
         ("teamCreate", ("input", "name")),
+        ("ticketCreate", ("input", "subject")),
+        ("ticketUpdate", ("input", "subject")),
+        ("ticketAddAction", ("input", "text")),
         ("teamUpdate", ("input", "name")),
         ("agentCreate", ("input", "name")),
         ("channelCreate", ("input", "name")),
@@ -567,7 +574,7 @@ async def test_a_cursor_of_another_list_is_told_from_a_cursor(
         page = (await admin.ask(paged.document, first=1))[paged.name]
         cursors[paged.name] = page["pageInfo"]["endCursor"]
     # All that are ordered by creation share their cursors, which say nothing but a time.
-    same = {name: {name} for name in ("conversations", "events", "workflows")}
+    same = {name: {name} for name in ("events", "conversations", "tickets", "workflows")}
     by_creation = set(cursors) - set(same)
 
     for name, cursor in cursors.items():

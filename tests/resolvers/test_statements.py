@@ -12,6 +12,8 @@ from models.closing import close
 from models.contact_search import Filter
 from models.decision import Distribution
 from models.tag import tag_conversation
+from models.ticket.action import ActionKind, add_action
+from models.ticket.link import link
 from models.workflow.run import start_by_hand
 from resolvers.ids import encode
 from tests.factories import (
@@ -22,6 +24,7 @@ from tests.factories import (
     a_segment,
     a_snippet,
     a_team,
+    a_ticket,
     an_agent,
     as_agent,
     by_system,
@@ -151,8 +154,13 @@ LISTS: dict[str, str] = {
     "workflowRuns": "id revision workflow { name } contact { name } conversation { id status }"
     " steps { key outcome }",
     "snippets": 'id name filled(conversationId: "HELD")',
+    "tickets": "id number requester { name } assignee { name } department { name } tags { name }"
+    " conversations(first: 2) { totalCount nodes { id contact { name } ticketLink { status } } }"
+    " actions(first: 2) { totalCount nodes { text author { name } conversation { id } closure {"
+    " summary } messages(first: 2) { totalCount nodes { text } } } }",
     "conversations": "id contact { name tags { name } } tags { name }"
-    " messages(last: 2) { totalCount nodes { text } }",
+    " messages(last: 2) { totalCount nodes { text } } ticket { number requester { name } }"
+    " ticketLink { status }",
     "events": "seq actor { agent { name } } ... on ConversationEvent { conversation { id }"
     " fromQueue { name } toQueue { name } fromAgent { name } toAgent { name } }"
     " ... on MessageEvent { message { text } } ... on AgentEvent { agent { name } }",
@@ -171,6 +179,11 @@ async def test_every_list_costs_the_same_however_long_it_is(
         await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
         await a_snippet(busy.workspace)
         await start_by_hand(busy.manual_workflow.id, known.id, by=by_system(busy.workspace))
+        ticket = await a_ticket(await Contact.get(id=known.contact_id), tags=["one"])
+        by = by_system(busy.workspace)
+        await add_action(ticket.id, "Done.", kind=ActionKind.PUBLIC, by=by)
+        async with working(known.id, by=by) as conversation:
+            await link(conversation, ticket.id, by=by)
         await a_segment(busy.workspace, filter=Filter(search="ada", fields=((field.id, "Lima"),)))
     # An agent's right to see is asked of the database; the log is not for agents.
     client = calling(await session_of(busy.operator if name == "events" else busy.agent))

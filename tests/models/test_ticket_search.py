@@ -1,0 +1,224 @@
+"""Finding tickets: by the beginning of a number, by words, and by what they are."""
+
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from models import Contact, Ticket, Workspace
+from models.access import Actor
+from models.base import Line
+from models.database import fetch
+from models.errors import BadUserInput
+from models.ticket import search
+from models.ticket.record import TicketPriority, TicketStatus
+from models.ticket.search import Bounds, Filter, OrderColumn, count, page
+from tests.factories import (
+    a_channel,
+    a_contact,
+    a_conversation,
+    a_tag,
+    a_team,
+    a_ticket,
+    a_workspace,
+    an_agent,
+    as_agent,
+    by_system,
+)
+
+BY_NUMBER = Bounds(OrderColumn.NUMBER, size=51)
+CROWD = 4_000
+
+
+@pytest.fixture
+async def requester(workspace: Workspace) -> Contact:
+    return await a_contact(await a_channel(workspace))
+
+
+async def found(wanted: Filter, by: Actor) -> list[int]:
+    rows = await page(wanted, BY_NUMBER, by=by)
+    assert await count(wanted, by=by) == len(rows)
+    return [row["number"] for row in rows]
+
+
+@pytest.fixture
+async def tickets(requester: Contact) -> list[Ticket]:
+    """Tickets 1 to 12, which say different things."""
+    said = [
+        ("The light is out", "In the hall, since yesterday"),
+        ("Order ORD-12345 is late", None),
+        ("Lighthouse tour", "ask ada.lovelace@example.com"),
+        ("Café au lait", "it's 'cold' \\ stale"),
+    ]
+    said += [("Nothing else", None)] * 8
+    return [
+        await a_ticket(requester, subject=subject, description=description)
+        for subject, description in said
+    ]
+
+
+@pytest.mark.usefixtures("tickets")
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("1", [1, 10, 11, 12]),
+        ("#12", [12]),
+        ("  7 ", [7]),
+        ("13", []),
+        ("light", [1, 3]),
+        ("LIGHT is", [1]),
+        ("is light", [1, 3][:1]),
+        ("ligh is", []),
+        ("hall yest", [1]),
+        ("ORD-123", [2]),
+        ("ada.lovelace@example.com", [3]),
+        ("café", [4]),
+        ("it's", [4]),
+        ("\\", []),
+        ("'", []),
+        ("& | ! ( ) :*", []),
+        ("cold' & '", [4]),
+    ],
+)
+async def test_a_text_finds_beginnings_of_numbers_and_words(
+    workspace: Workspace, text: str, numbers: list[int]
+) -> None:
+    assert await found(Filter(search=text), by_system(workspace)) == numbers
+
+
+async def test_filters_hold_together(workspace: Workspace, requester: Contact) -> None:
+    agent = await an_agent(workspace)
+    department = await a_team(workspace, line=Line.SUPPORT)
+    other = await a_contact(await a_channel(workspace), sender="other")
+    by = by_system(workspace)
+    await a_ticket(requester)
+    two = await a_ticket(requester, assignee=agent, tags=["lamps"])
+    three = await a_ticket(other, assignee=agent, department=department)
+    await Ticket.change(two.id, by=by, status=TicketStatus.PENDING)
+    await Ticket.change(three.id, by=by, priority=TicketPriority.URGENT)
+    tag = (await fetch("SELECT id FROM tags"))[0]["id"]
+    conditions: list[tuple[dict[str, Any], list[int]]] = [
+        ({}, [1, 2, 3]),
+        ({"assignee_id": agent.id}, [2, 3]),
+        ({"department_id": department.id}, [3]),
+        ({"requester_id": requester.id}, [1, 2]),
+        ({"status": [TicketStatus.OPEN]}, [1, 3]),
+        ({"status": [TicketStatus.OPEN, TicketStatus.PENDING]}, [1, 2, 3]),
+        ({"status": []}, []),
+        ({"priority": [TicketPriority.URGENT]}, [3]),
+        ({"tag_id": tag}, [2]),
+        ({"tag_id": uuid4()}, []),
+        ({"assignee_id": agent.id, "requester_id": requester.id, "search": "light"}, [2]),
+    ]
+
+    for condition, numbers in conditions:
+        assert await found(Filter(**condition), by) == numbers, condition
+
+
+async def test_an_agent_finds_what_it_sees(workspace: Workspace, requester: Contact) -> None:
+    team = await a_team(workspace)
+    agent = await an_agent(workspace, teams=[team])
+    conversation = await a_conversation(workspace, team=team)
+    await a_ticket(requester)
+    await a_ticket(await Contact.get(id=conversation.contact_id))
+    stranger = await a_contact(await a_channel(await a_workspace("Other")))
+    await a_ticket(stranger)
+
+    assert await found(Filter(search="light"), as_agent(agent)) == [2]
+    assert await found(Filter(search="1"), as_agent(agent)) == []
+
+
+@pytest.mark.usefixtures("tickets")
+async def test_pages_go_both_ways_by_number_and_by_change(workspace: Workspace) -> None:
+    by = by_system(workspace)
+    third = await Ticket.get(number=3)
+    await Ticket.change(third.id, by=by, status=TicketStatus.CLOSED)
+
+    newest = await page(Filter(), Bounds(OrderColumn.UPDATED, size=2, descending=True), by=by)
+    after = Bounds(OrderColumn.NUMBER, size=2, after=(3, third.id))
+    before = Bounds(OrderColumn.NUMBER, size=2, descending=True, after=(3, third.id))
+
+    assert [row["number"] for row in newest] == [3, 12]
+    assert [row["number"] for row in await page(Filter(), after, by=by)] == [4, 5]
+    assert [row["number"] for row in await page(Filter(), before, by=by)] == [2, 1]
+
+
+@pytest.mark.parametrize("text", ["", " ", "x" * 201, "\x00"])
+def test_nobody_looks_for_what_cannot_be_written(text: str) -> None:
+    with pytest.raises(BadUserInput) as refused:
+        Filter(search=text)
+
+    assert refused.value.path == "filter.search"
+
+
+async def a_crowd(workspace: Workspace, size: int) -> UUID:
+    """Generated tickets, of two companies; returns the one tag that a few of them have."""
+    for each in (workspace, await a_workspace("Other")):
+        requester = await a_contact(await a_channel(each))
+        await fetch(
+            """
+            INSERT INTO tickets (id, workspace_id, number, subject, description, requester_id,
+                                 status, priority, version, updated_at)
+            SELECT gen_random_uuid(), $1, n, 'Subject' || n % 997, 'Words' || n || ' of it', $2,
+                   (ARRAY['OPEN', 'PENDING', 'RESOLVED', 'CLOSED'])[n % 4 + 1], 'NORMAL', 1,
+                   relevo_now() - make_interval(secs => n)
+            FROM generate_series(1, $3) n
+            """,
+            each.id,
+            requester.id,
+            size // 2,
+        )
+    tag_id = await a_tag(workspace)
+    await fetch(
+        """
+        INSERT INTO ticket_tags (workspace_id, ticket_id, tag_id)
+        SELECT workspace_id, id, $2 FROM tickets WHERE workspace_id = $1 ORDER BY id LIMIT 20
+        """,
+        workspace.id,
+        tag_id,
+    )
+    await fetch("ANALYZE tickets, ticket_tags")
+    return tag_id
+
+
+SERVED_BY = {
+    "nothing": "tickets_by_update",
+    "a number": "tickets_by_number_prefix",
+    "the beginning of a number": "tickets_by_number_prefix",
+    "a word": "tickets_by_word",
+    "the beginning of words": "tickets_by_word",
+    "a word and a tag": "tickets_by_word",
+    "nobody's word": "tickets_by_word",
+}
+
+
+@pytest.mark.leaves_violations
+async def test_no_search_reads_every_ticket(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag_id = await a_crowd(workspace, CROWD)
+    wanted = {
+        "nothing": Filter(),
+        "a number": Filter(search="1234"),
+        "the beginning of a number": Filter(search="#19"),
+        "a word": Filter(search="words77"),
+        "the beginning of words": Filter(search="subject500 wor"),
+        "a word and a tag": Filter(search="words77", tag_id=tag_id),
+        "nobody's word": Filter(search="xyz"),
+    }
+    plans: list[str] = []
+
+    async def explained(statement: str, *arguments: object) -> list[Any]:
+        rows = await fetch(f"EXPLAIN ANALYZE {statement}", *arguments)
+        plans.append("\n".join(row[0] for row in rows))
+        return []
+
+    monkeypatch.setattr(search, "fetch", explained)
+    by_change = Bounds(OrderColumn.UPDATED, size=51, descending=True)
+    for one in wanted.values():
+        await page(one, by_change, by=by_system(workspace))
+
+    plan = dict(zip(wanted, plans, strict=True))
+    assert [name for name in plan if re.search(r"Seq Scan on tickets\b", plan[name])] == []
+    assert {name: index for name, index in SERVED_BY.items() if index not in plan[name]} == {}

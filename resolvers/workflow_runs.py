@@ -9,7 +9,7 @@ from models.workflow.run import WorkflowRun as RunRecord
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.ids import decode, decode_maybe
-from resolvers.inputs import CommandInput
+from resolvers.inputs import ConversationInput
 from resolvers.pagination import After, Before, First, Last, Page, Row, paginate
 from resolvers.workflow_run import (
     NEWEST_FIRST,
@@ -72,9 +72,8 @@ class WorkflowRunQuery:
 
 
 @strawberry.input(description="A workflow with the trigger MANUAL to run.")
-class WorkflowRunInput(CommandInput):
+class WorkflowRunInput(ConversationInput):
     workflow_id: strawberry.ID = strawberry.field(description="Which workflow.")
-    conversation_id: strawberry.ID = strawberry.field(description="On which conversation.")
 
 
 @strawberry.type(description="What running a workflow came to.")
@@ -95,5 +94,6 @@ class WorkflowRunMutation:
             decode("Workflow", input.workflow_id),
             decode("Conversation", input.conversation_id),
             by=info.context.by,
+            expected_version=input.expected_version,
         )
         return {"run": run_id}

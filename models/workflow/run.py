@@ -163,14 +163,19 @@ async def steps_of(run_ids: list[UUID]) -> dict[UUID, list[Row]]:
     return steps
 
 
-async def start_by_hand(workflow_id: UUID, conversation_id: UUID, *, by: Actor) -> UUID:
+async def start_by_hand(
+    workflow_id: UUID, conversation_id: UUID, *, by: Actor, expected_version: int | None = None
+) -> UUID:
     """Begin a workflow with the trigger MANUAL in a conversation; returns the run's id.
 
     It goes on directly after the commit. A run whose conditions are not met never was. Raises
-    NotFound, WorkflowNotActive, WorkflowNotManual, WorkflowRanAlready, Forbidden.
+    NotFound, ConversationChanged, WorkflowNotActive, WorkflowNotManual, WorkflowRanAlready,
+    Forbidden.
     """
     async with tx() as transaction:
-        conversation = await Conversation.locked(conversation_id, by=by)
+        conversation = await Conversation.locked(
+            conversation_id, by=by, expected_version=expected_version
+        )
         await conversation.require_workable(by)
         workflow = await _manual(workflow_id, by=by)
         if workflow["is_once"] and await has_begun(

@@ -34,6 +34,7 @@ from models.merge import merge
 from models.tag import tag_contact
 from models.ticket import link
 from models.token import SESSION_DAYS, Token, TokenKind
+from models.workflow.run import start_by_hand
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -65,6 +66,7 @@ ID_TYPES = (
     "Tag",
     "Team",
     "Workflow",
+    "WorkflowRun",
     "Ticket",
 )
 
@@ -172,6 +174,8 @@ class Company:
     spare_snippet: Snippet
     workflow: Workflow
     spare_workflow: Workflow
+    manual_workflow: Workflow
+    run_id: UUID
     ticket: Ticket
 
     def id(self, type_name: str) -> str:
@@ -192,6 +196,7 @@ class Company:
             "Ticket": self.ticket.id,
             "Token": self.token.id,
             "Workflow": self.workflow.id,
+            "WorkflowRun": self.run_id,
             "Workspace": self.workspace.id,
         }
         return str(encode(type_name, records[type_name]))
@@ -218,6 +223,7 @@ async def a_company() -> Company:
     department = await a_team(workspace, line=Line.SUPPORT, members=[operator])
     desk = await a_channel(workspace, team=department, bot=True)
     contact = await Contact.get(id=waiting.contact_id)
+    manual = await a_workflow(workspace, name="By hand", published=True)
     await tag_contact(contact.id, ["VIP"], by=by)
     twin = await a_contact(desk, sender="twin")
     merged = await a_contact(desk, sender="merged")
@@ -255,6 +261,8 @@ async def a_company() -> Company:
         spare_snippet=await a_snippet(workspace, name="Spare"),
         workflow=await a_workflow(workspace, name="Manual"),
         spare_workflow=await a_workflow(workspace, name="Spare"),
+        manual_workflow=manual,
+        run_id=await start_by_hand(manual.id, waiting.id, by=by),
         ticket=await a_ticket(contact),
     )
 

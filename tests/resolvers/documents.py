@@ -294,6 +294,7 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "workflowCreate": _WRITTEN,
     "workflowCreateFromTemplate": _ids("agentId", "tagId"),
     "workflowPublish": _ids("workflowId"),
+    "workflowRun": _ids("workflowId", "conversationId"),
     "workflowUpdate": (*_ids("workflowId"), *_WRITTEN),
 }
 # Which of the company's records it takes where the usual one of that type would be refused.
@@ -327,6 +328,7 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
     ("workflowArchive", "workflowId"): "spare_workflow",
+    ("workflowRun", "workflowId"): "manual_workflow",
 }
 # What takes exactly one of its fields: another one takes the place of what is there.
 ONE_OF = ("conditions", "steps")

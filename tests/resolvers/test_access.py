@@ -79,6 +79,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
+    "workflowRuns": SEEING,
     "workflowTemplates": EVERYBODY,
     "workflows": (*PEOPLE, SETTINGS, CONFIGURE),
     "workspace": EVERYBODY,
@@ -161,6 +162,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "workflowCreate": CONFIGURING,
     "workflowCreateFromTemplate": CONFIGURING,
     "workflowPublish": CONFIGURING,
+    "workflowRun": WORKING,
     "workflowUpdate": CONFIGURING,
     "workspaceUpdate": CONFIGURING,
 }

@@ -15,6 +15,7 @@ from models.tag import tag_conversation
 from models.ticket.action import ActionKind, add_action
 from models.ticket.link import link
 from models.workflow.definition import AssignStep
+from models.workflow.run import start_by_hand
 from resolvers.ids import encode
 from tests.factories import (
     a_channel,
@@ -152,6 +153,8 @@ LISTS: dict[str, str] = {
     "segments": "id name contacts(first: 2) { totalCount nodes { name fields { value } } }"
     " filter { search ownerAgent { name } fields { value field { name } } }",
     "closingReasons": "id name",
+    "workflowRuns": "id revision workflow { name } contact { name } conversation { id status }"
+    " steps { key outcome }",
     "snippets": 'id name filled(conversationId: "HELD")',
     "tickets": "id number requester { name } assignee { name } department { name } tags { name }"
     " conversations(first: 2) { totalCount nodes { id contact { name } ticketLink { status } } }"
@@ -179,6 +182,7 @@ async def test_every_list_costs_the_same_however_long_it_is(
         values = [(field.id, "Lima")]
         await Contact.change(known.contact_id, by=by_system(busy.workspace), values=values)
         await a_snippet(busy.workspace)
+        await start_by_hand(busy.manual_workflow.id, known.id, by=by_system(busy.workspace))
         ticket = await a_ticket(await Contact.get(id=known.contact_id), tags=["one"])
         by = by_system(busy.workspace)
         await add_action(ticket.id, "Done.", kind=ActionKind.PUBLIC, by=by)

@@ -177,7 +177,7 @@ LONG = ["x" * 101, "x" * 201, "x" * 256, "é" * 10_001, "𝄞" * 20_000, "x" * 7
 ODD = ["", " ", "\t\n", "\u200b", "\ufeff", "'; DROP TABLE events; --", "%s{}\\", "İ" * 128]
 
 
-# As many questions as there are texts in the schema, times fourteen: on a busy machine it takes long.
+# A question for each text in the schema, times fourteen: on a busy machine it takes long.
 @pytest.mark.timeout(180)
 async def test_no_text_is_too_long_or_too_odd_for_an_answer(
     company: Company, admin: Client, monkeypatch: pytest.MonkeyPatch

@@ -132,10 +132,10 @@ def _places(path: Path, type: GraphQLNamedType, scalar: str) -> Iterator[Path]:
             yield from _places((*path, name), get_named_type(field.type), scalar)
 
 
-def selection(field: GraphQLField, depth: int = 2) -> str:
-    """The scalars below a field, and those of its objects a few steps deep; no page in a page.
+def selection(field: GraphQLField, depth: int = 2, *, paged: bool = False) -> str:
+    """The scalars below a field, and those of its objects a few steps deep.
 
-    Whatever must be asked for something is left out.
+    No page in a page, no parts of many kinds, and nothing that must be asked for something.
     """
     type = get_named_type(field.type)
     if isinstance(type, GraphQLUnionType):
@@ -147,12 +147,20 @@ def selection(field: GraphQLField, depth: int = 2) -> str:
     for name, part in asked.items():
         below = get_named_type(part.type)
         if not isinstance(below, OBJECTS):
-            parts.append(name)
+            parts += _plain(name, part, paged=paged)
         elif depth and not below.name.endswith("Connection"):
             # What an edge wraps is among the nodes of its page, too.
             below_it = 0 if below.name.endswith("Edge") else depth - (below.name != "PageInfo")
-            parts.append(f"{name} {selection(part, below_it)}")
+            in_page = paged or type.name.endswith("Connection")
+            parts.append(f"{name} {selection(part, below_it, paged=in_page)}")
     return f"{{ {' '.join(parts)} }}"
+
+
+def _plain(name: str, field: GraphQLField, *, paged: bool) -> list[str]:
+    """A scalar, or parts of many kinds with their scalars."""
+    if not isinstance(get_named_type(field.type), GraphQLUnionType):
+        return [name]
+    return [] if paged else [f"{name} {selection(field)}"]
 
 
 def _needs_more(field: GraphQLField) -> bool:

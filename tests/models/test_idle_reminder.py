@@ -8,6 +8,7 @@ import pytest
 
 from models import Agent, Channel, Conversation, Team, Workspace, snooze
 from models.base import IdlePeriod
+from models.closing import close
 from models.database import encode, fetch, fetchval, tx
 from models.errors import BadUserInput
 from models.idle import close_idle
@@ -159,7 +160,7 @@ async def test_whatever_can_close_by_itself_is_reminded(
     conversation = await a_conversation(workspace, channel=channel, holder=holder)
     if status in ("SNOOZED", "CLOSED"):
         async with working(conversation.id, by=by) as held:
-            await (held.close(by=by) if status == "CLOSED" else snooze.begin(held, by=by))
+            await (close(held, by=by) if status == "CLOSED" else snooze.begin(held, by=by))
 
     await clock.travel(hours=23)
 

@@ -1,6 +1,7 @@
 """Variables: which there are, what they stand for, and that no text breaks what fills them."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from models import Contact, Conversation, Workspace
-from models.database import fetch
+from models.access import Actor
 from models.errors import NotFound, VariableUnknown
+from models.ticket.link import link, propose
 from models.variable import FIELD_PREFIX, NAMES, fill, filled, require_known, unknown_in
 from tests.factories import (
     a_channel,
@@ -18,11 +20,14 @@ from tests.factories import (
     a_contact_field,
     a_conversation,
     a_team,
+    a_ticket,
     a_workspace,
     an_agent,
     by_system,
+    working,
 )
 
+Link = Callable[..., Awaitable[None]]
 EVERY = "|".join(f"<{{{{{name}}}}}>" for name in NAMES)
 
 
@@ -39,21 +44,11 @@ async def conversation(workspace: Workspace) -> Conversation:
     return await a_conversation(workspace, channel=channel, holder=holder, sender="ada")
 
 
-async def link_a_ticket(conversation: Conversation, link: str) -> None:
-    """By the rows, as linking leaves them."""
-    await fetch(
-        """
-        WITH ticket AS (
-            INSERT INTO tickets (id, workspace_id, number, subject, requester_id, status, priority,
-                                 version)
-            SELECT gen_random_uuid(), workspace_id, 7, 'Broken', contact_id, 'OPEN', 'NORMAL', 1
-            FROM conversations WHERE id = $1 RETURNING id
-        )
-        UPDATE conversations c SET ticket_id = t.id, ticket_link = $2 FROM ticket t WHERE c.id = $1
-        """,
-        conversation.id,
-        link,
-    )
+async def link_a_ticket(conversation: Conversation, verb: Link) -> None:
+    by = Actor.system(conversation.workspace_id)
+    ticket = await a_ticket(await Contact.get(id=conversation.contact_id), subject="Broken")
+    async with working(conversation.id, by=by) as locked:
+        await verb(locked, ticket.id, by=by)
 
 
 async def said(text: str, conversation: Conversation, **others: Any) -> str:
@@ -63,7 +58,7 @@ async def said(text: str, conversation: Conversation, **others: Any) -> str:
 
 
 async def test_every_variable_says_what_it_stands_for(conversation: Conversation) -> None:
-    await link_a_ticket(conversation, "CONFIRMED")
+    await link_a_ticket(conversation, link)
     await conversation.fetch_related("assignee", "channel", "team")
 
     assert await said(EVERY, conversation) == "|".join(
@@ -75,7 +70,7 @@ async def test_every_variable_says_what_it_stands_for(conversation: Conversation
             "Ada",
             "+511234567",
             conversation.team.name,
-            "7",
+            "1",
             "Broken",
             "Acme",
         )
@@ -107,7 +102,7 @@ async def test_a_field_of_the_contact_is_named_by_its_name(
 
 
 async def test_a_ticket_that_is_only_proposed_is_not_spoken_of(conversation: Conversation) -> None:
-    await link_a_ticket(conversation, "PROPOSED")
+    await link_a_ticket(conversation, propose)
 
     assert await said("{{ticket.number|-}} {{ticket.subject|-}}", conversation) == "- -"
 

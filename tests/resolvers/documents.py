@@ -158,6 +158,13 @@ def selection(field: GraphQLField, depth: int = 2, *, paged: bool = False) -> st
     return f"{{ {' '.join(parts)} }}"
 
 
+def _plain(name: str, field: GraphQLField, *, paged: bool) -> list[str]:
+    """A scalar, or parts of many kinds with their scalars."""
+    if not isinstance(get_named_type(field.type), GraphQLUnionType):
+        return [name]
+    return [] if paged else [f"{name} {selection(field)}"]
+
+
 def _needs_more(field: GraphQLField) -> bool:
     return any(is_required_argument(argument) for argument in field.args.values())
 

@@ -314,6 +314,27 @@ NO_IDLE_CAPACITY = Invariant(
       AND a.is_active AND a.accepts_new
     """,  # noqa: S608 - constants
 )
+RUNS_KNOW_THEIR_NEXT_STEP = Invariant(
+    "A run that is going has a step of its revision before it, unless it has yet to begin",
+    """
+    SELECT format('run %s is %s before %s', r.id, r.status, r.next_key)
+    FROM workflow_runs r JOIN workflow_revisions v ON v.id = r.revision_id
+    WHERE r.due_at IS NOT NULL AND (r.status = 'STARTING') = (r.next_key IS NOT NULL AND EXISTS (
+        SELECT FROM jsonb_array_elements(v.definition -> 'steps') s
+        WHERE s ->> 'key' = r.next_key))
+    """,
+)
+RUNS_ARE_RECORDED = Invariant(
+    "Every step that a run took is recorded, in its place",
+    """
+    SELECT format('run %s took %s steps, of which %s are recorded up to %s',
+                  r.id, r.steps_taken, coalesce(s.steps, 0), s.last)
+    FROM workflow_runs r LEFT JOIN (
+        SELECT run_id, count(*) AS steps, max(place) AS last FROM workflow_run_steps
+        GROUP BY 1) s ON s.run_id = r.id
+    WHERE r.steps_taken <> coalesce(s.steps, 0) OR r.steps_taken <> coalesce(s.last, 0)
+    """,
+)
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,
     ONE_OPEN_ASSIGNMENT,
@@ -343,4 +364,6 @@ ALWAYS = (
     SKIPPED_WHILE_WAITING,
     MERGED_HAVE_NOTHING,
     MERGED_BY_A_MERGE,
+    RUNS_KNOW_THEIR_NEXT_STEP,
+    RUNS_ARE_RECORDED,
 )

@@ -334,6 +334,7 @@ async def test_a_given_conversation_leaves_the_queue_in_the_log(workspace: Works
     assert moves == [
         "(CONVERSATION_OPENED,f,f)",
         "(MESSAGE_RECEIVED,f,f)",
+        "(CONVERSATION_STRANDED,f,f)",
         "(CONVERSATION_QUEUED,f,t)",
         "(CONVERSATION_ASSIGNED,t,f)",
     ]

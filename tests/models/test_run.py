@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from models import Conversation, Workspace, bot, closing
+from models import Conversation, Workspace, bot, closing, database
 from models.access import Role
 from models.base import Line
 from models.database import fetch, fetchval
@@ -14,6 +14,7 @@ from models.errors import Forbidden, NotFound, WorkflowNotActive, WorkflowNotMan
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact
+from models.transfer import transfer
 from models.workflow import advance
 from models.workflow.definition import (
     AssignStep,
@@ -220,6 +221,25 @@ async def test_a_contact_gets_what_is_sent_once_only_once_however_often_it_write
     assert (said, (await the_run(workflow)).contact_id) == (1, contact.id)
 
 
+async def test_of_runs_that_begin_at_once_for_one_contact_one_goes_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await published(workspace, GREET, trigger=Trigger.MESSAGE_RECEIVED, is_once=True)
+    channels = [await a_channel(workspace) for _ in range(4)]
+    await a_contact(*channels, sender="ada")
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_go_on", None)
+        for channel in channels:
+            await a_message(channel, sender="ada")
+    begun = len(await runs_of(workflow))
+
+    await asyncio.gather(*(advance.go_on_due(10) for _ in range(3)))
+    await advance.go_on_due(10)
+
+    assert (begun, len(await runs_of(workflow))) == (4, 1)
+    assert await _events("MESSAGE_SENT") == 1
+
+
 async def test_what_runs_once_begins_with_the_first_message_that_meets_its_conditions(
     workspace: Workspace,
 ) -> None:
@@ -369,6 +389,23 @@ async def test_workflows_that_cause_each_other_stop_and_say_so(
         assert len(runs) <= 13
         assert [run.failure for run in failed] == ["TOO_MANY_ECHOES"]
     assert received.conversation_id is not None
+
+
+async def test_nobody_eligible_is_told_once_for_each_wait(workspace: Workspace) -> None:
+    workflow = await published(workspace, GREET, trigger=Trigger.NOBODY_ELIGIBLE)
+    teams = [await a_team(workspace, distribution=Distribution.LEAST_OPEN) for _ in range(2)]
+    by = by_system(workspace)
+    conversation = await a_conversation(workspace, team=teams[0])
+    await transfer(conversation.id, by=by, to_team=teams[1].id)
+    in_one_wait = len(await runs_of(workflow))
+
+    async with working(conversation.id, by=by) as waiting:
+        await waiting.assign((await an_agent(workspace)).id, by=by)
+    async with working(conversation.id, by=by) as held:
+        await held.unassign(by=by)
+
+    assert await _events("CONVERSATION_STRANDED") == 3
+    assert (in_one_wait, len(await runs_of(workflow))) == (1, 2)
 
 
 class TestByHand:

@@ -1,5 +1,6 @@
 """The step ASSIGN: whom it gives a conversation to, whom it leaves alone, and how it waits."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -159,6 +160,33 @@ async def test_past_its_limit_a_wait_goes_another_way_or_ends(
     assert conversation.status is Status.QUEUED
     assert conversation.distribution is None
     assert (conversation.decision or {})["rule"] == Rule.WORKFLOW_TIMEOUT
+
+
+async def test_a_step_has_it_given_out_its_own_way_until_its_limit(
+    workspace: Workspace, clock: Clock
+) -> None:
+    await clock.stop()
+    away = await an_agent(workspace, connected=False)
+    team = await a_team(workspace, members=[away])
+    patient = AssignStep(
+        key="give", team_id=team.id, distribution=Distribution.LEAST_OPEN, waiting_minutes=10
+    )
+    generous = replace(patient, online_only=False)
+    workflows = [
+        await published(workspace, step, trigger=Trigger.MANUAL) for step in (patient, generous)
+    ]
+    waiting, given = [await a_conversation(workspace) for _ in range(2)]
+
+    await start_by_hand(workflows[0], waiting.id, by=by_system(workspace))
+    await start_by_hand(workflows[1], given.id, by=by_system(workspace))
+    before = await _now(waiting.id)
+    await clock.travel(minutes=10)
+    await advance.go_on_due(10)
+
+    assert (await _now(given.id)).assignee_id == away.id
+    assert (before.status, before.distribution is not None) == (Status.QUEUED, True)
+    after = await _now(waiting.id)
+    assert (after.status, after.distribution) == (Status.QUEUED, None)
 
 
 async def test_a_wait_is_limited_to_a_week(workspace: Workspace, clock: Clock) -> None:

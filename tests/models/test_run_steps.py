@@ -192,6 +192,26 @@ async def test_a_workflow_closes_without_a_reason_and_keeps_stickiness_for_ever(
     )
 
 
+async def test_what_is_closed_with_the_bot_switched_on_binds_nobody(workspace: Workspace) -> None:
+    held = await a_conversation(workspace, holder=await an_agent(workspace))
+    close = CloseStep(key="close", next="bot")
+    workflow = await published(
+        workspace, close, BotOnStep(key="bot"), trigger=Trigger.MESSAGE_RECEIVED
+    )
+
+    await a_message(await held.channel, sender=await _sender(held))
+
+    assert await came_to(await the_run(workflow)) == [("close", "DONE"), ("bot", "DONE")]
+    assert (await Closure.get(conversation_id=held.id)).is_sticky is False
+
+
+async def _sender(conversation: Conversation) -> str:
+    sender: str = await fetchval(
+        "SELECT external_id FROM contact_identities WHERE contact_id = $1", conversation.contact_id
+    )
+    return sender
+
+
 async def test_what_is_of_the_support_desk_closes_with_a_ticket(workspace: Workspace) -> None:
     team = await a_team(workspace, line=Line.SUPPORT)
     conversation = await a_conversation(workspace, team=team)

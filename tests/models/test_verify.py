@@ -13,6 +13,8 @@ from models.decision import Distribution
 from models.invariant import Invariant
 from models.merge import merge
 from models.verify import violations, violations_in
+from models.workflow.definition import AssignStep, Trigger
+from models.workflow.run import start_by_hand
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -25,6 +27,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.published import published
 
 NEWEST = "(SELECT max(seq) FROM events)"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
@@ -198,6 +201,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE contact_merges SET survivor_id = (SELECT id FROM contacts"
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
+    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET next_key = 'nowhere'"),
+    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET status = 'STARTING'"),
+    (invariant.RUNS_ARE_RECORDED, "DELETE FROM workflow_run_steps"),
+    (invariant.RUNS_ARE_RECORDED, "UPDATE workflow_run_steps SET place = place + 1"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (invariant.NO_IDLE_CAPACITY, BY_A_STEP),
     (verify.ROUTED_AGAIN, BY_A_STEP),
@@ -244,6 +251,10 @@ async def office(workspace: Workspace) -> Workspace:
     twins = [await a_contact(await a_channel(workspace)) for _ in range(2)]
     await merge(survivor_id=twins[0].id, merged_id=twins[1].id, by=by_system(workspace))
     await a_known_one(workspace)
+    give = AssignStep(key="give", team_id=manual.id)
+    workflow = await published(workspace, give, trigger=Trigger.MANUAL)
+    waiting = await a_conversation(workspace)
+    await start_by_hand(workflow, waiting.id, by=by_system(workspace))
     return workspace
 
 

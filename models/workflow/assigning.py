@@ -119,19 +119,6 @@ async def _enqueue(
     await _end_other_waits(transaction, run)
 
 
-def _settings(run: WorkflowRun, step: AssignStep) -> Settings | None:
-    """What counts instead of the team's own settings while it waits there, if anything does."""
-    if step.distribution is None and step.online_only is None and step.max_open is None:
-        return None
-    return Settings(
-        workflow=run.workflow_id,
-        key=step.key,
-        distribution=step.distribution,
-        online_only=step.online_only,
-        max_open=step.max_open,
-    )
-
-
 async def _end_other_waits(transaction: Transaction, run: WorkflowRun) -> None:
     """Runs that waited for the conversation do so no more: this one has it placed now.
 

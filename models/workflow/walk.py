@@ -54,18 +54,15 @@ def walk(definition: Definition, facts: Facts, lines: frozenset[Line] = frozense
     """
     if not definition.steps or not met(definition.conditions, facts):
         return Walked(None, facts)
-    steps, key = definition.by_key, definition.steps[0].key
+    steps = definition.by_key
+    step: Step | None = definition.steps[0]
     for _ in range(STEPS_MAX):
-        step = steps[key]
         if isinstance(step, AssignStep):
             return Walked(step, facts)
-        if _ends(step, lines):
+        if step is None or _ends(step, lines):
             break
         facts = _after(step, facts)
-        following = _next(step, facts)
-        if following is None:
-            break
-        key = following
+        step = steps.get(_next(step, facts) or "")
     return Walked(None, facts)
 
 

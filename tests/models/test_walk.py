@@ -58,6 +58,7 @@ WALKS: dict[str, tuple[tuple[Step, ...], AssignStep | None]] = {
         GIVE,
     ),
     "to the end without one": ((SendMessageStep(key="hi", text="Hi"),), None),
+    "to a step that is not there": ((SendMessageStep(key="hi", text="Hi", next="gone"),), None),
     "not past a closing": ((CloseStep(key="end", next="give"), GIVE), None),
     "not past the bot": ((BotOnStep(key="bot", next="give"), GIVE), None),
     "by the case that is met": ((fork(FIRST), GIVE, OTHER), GIVE),

@@ -295,17 +295,15 @@ COUNTED_AS_IT_HAPPENED = Invariant(
     SELECT format('%s of %s with %s, %s is counted %s times too often',
                   measure, id, agent_id, detail, sum(times))
     FROM (
-        SELECT measure, coalesce(conversation_id, contact_id) AS id, detail, 1 AS times,
+        SELECT measure, conversation_id AS id, detail, 1 AS times,
                CASE WHEN measure <> 'MESSAGE_RECEIVED' THEN agent_id END AS agent_id
         FROM figures
-        WHERE measure IN ('CLOSED', 'ASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT', 'NOTE_ADDED',
-                          'CONTACT_CREATED')
+        WHERE measure IN ('CLOSED', 'ASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT', 'NOTE_ADDED')
         UNION ALL SELECT 'CLOSED', conversation_id, cause, -1, agent_id FROM closures
         UNION ALL SELECT 'ASSIGNED', conversation_id, rule, -1, agent_id FROM assignments
         UNION ALL SELECT CASE direction WHEN 'INBOUND' THEN 'MESSAGE_RECEIVED'
                                         WHEN 'OUTBOUND' THEN 'MESSAGE_SENT' ELSE 'NOTE_ADDED' END,
                          conversation_id, NULL, -1, author_agent_id FROM messages
-        UNION ALL SELECT 'CONTACT_CREATED', id, NULL, -1, NULL FROM contacts
     ) f
     GROUP BY measure, id, agent_id, detail HAVING sum(times) <> 0
     """,
@@ -335,10 +333,11 @@ AVAILABLE_AS_IT_IS = Invariant(
     "An active agent has one open interval of its availability, which is as it is now",
     """
     SELECT format('agent %s is %s and its interval says %s',
-                  coalesce(a.agent_id, i.agent_id), a.availability, i.availability)
-    FROM (SELECT * FROM present_availability WHERE availability IS NOT NULL) a
-    FULL JOIN (SELECT * FROM availability_intervals WHERE ended_at IS NULL) i USING (agent_id)
-    WHERE (a.availability, a.accepts_new) IS DISTINCT FROM (i.availability, i.accepts_new)
+                  a.agent_id, a.availability, i.availability)
+    FROM present_availability a
+    LEFT JOIN availability_intervals i ON i.agent_id = a.agent_id AND i.ended_at IS NULL
+    WHERE a.availability IS NOT NULL
+      AND (a.availability, a.accepts_new) IS DISTINCT FROM (i.availability, i.accepts_new)
     """,
 )
 NO_IDLE_CAPACITY = Invariant(

@@ -2,7 +2,8 @@
 
 All checks read one instant. On a million conversations those of state take well under a second
 each; those that compare with the log, or look at every message, read their table once and take
-seconds. Decisions are decided again for the newest only: no check may grow without bound.
+seconds; what reports count is compared with all of history, in a minute. Decisions are decided
+again for the newest only: no check may grow without bound.
 """
 
 from collections.abc import AsyncIterator, Iterable

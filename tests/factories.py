@@ -86,6 +86,14 @@ async def an_agent(
     return agent
 
 
+async def accepting(agent: Agent, *, accepts_new: bool) -> None:
+    """As the verb does it, but nobody is given anything by it."""
+    await Agent.filter(id=agent.id).update(accepts_new=accepts_new)
+    await fetch(
+        "SELECT note_availability(ARRAY[$1::uuid], $2, relevo_now())", agent.id, agent.workspace_id
+    )
+
+
 async def a_team(
     workspace: Workspace,
     *,

@@ -23,6 +23,7 @@ from tests.factories import (
     a_message,
     a_team,
     a_workspace,
+    accepting,
     an_agent,
     as_agent,
     by_system,
@@ -392,7 +393,7 @@ async def test_a_drain_takes_in_the_higher_queues_of_those_it_could_give_to(
     ]
     agent = await an_agent(workspace, capacity=1, teams=[high, low], accepts_new=False)
     below, above = [await a_conversation(workspace, team=team) for team in (low, high)]
-    await Agent.filter(id=agent.id).update(accepts_new=True)
+    await accepting(agent, accepts_new=True)
 
     await queue.drain(teams=[low.id])
 
@@ -407,7 +408,7 @@ async def test_a_workspace_that_cannot_be_drained_holds_up_no_other(
         team = await a_team(each, distribution=Distribution.LEAST_OPEN)
         agent = await an_agent(each, teams=[team], accepts_new=False)
         waiting_in[each.id] = (await a_conversation(each, team=team), agent)
-        await Agent.filter(id=agent.id).update(accepts_new=True)
+        await accepting(agent, accepts_new=True)
     drain = queue.drain
 
     async def failing(*, teams: list[UUID]) -> int:

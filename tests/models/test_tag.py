@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models import Agent, Channel, Contact, Conversation, Tag, Workspace
+from models import Channel, Contact, Conversation, Tag, Workspace
 from models import tag as tags
 from models.access import Actor, Role
 from models.conversation import Status
@@ -22,6 +22,7 @@ from tests.factories import (
     a_conversation,
     a_team,
     a_workspace,
+    accepting,
     an_agent,
     as_agent,
     as_integration,
@@ -187,7 +188,8 @@ async def test_whoever_works_a_conversation_tags_it(
         async with working(conversation.id, by=as_agent(holder)) as held:
             await held.close(by=as_agent(holder))
     if what == "given out":
-        await Agent.filter(workspace_id=workspace.id).update(accepts_new=False)
+        for agent in (holder, member):
+            await accepting(agent, accepts_new=False)
         await type(team).filter(id=team.id).update(distribution=Distribution.ROUND_ROBIN)
     actors = {
         "holder": holder,

@@ -199,7 +199,6 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         for change in (
             "DELETE FROM figures WHERE measure = 'CLOSED'",
             "DELETE FROM figures WHERE measure = 'MESSAGE_RECEIVED'",
-            "DELETE FROM figures WHERE measure = 'CONTACT_CREATED'",
             "UPDATE figures SET agent_id = conversation_id WHERE measure = 'ASSIGNED'",
             "UPDATE figures SET detail = 'AGENT' WHERE measure = 'CLOSED'",
             "INSERT INTO figures SELECT * FROM figures WHERE measure = 'ASSIGNED'",
@@ -226,7 +225,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     ),
     (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
     (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
-    (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET is_active = false"),
+    (
+        invariant.AVAILABLE_AS_IT_IS,
+        "UPDATE agents SET availability = 'AWAY' WHERE is_connected",
+    ),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{winner}', to_jsonb(conversation_id)"),
     (verify.DECIDED_AGAIN, SOME_DECISION % "'{candidates,0,verdict}', '\"LOST_TURN\"'"),

@@ -299,9 +299,17 @@ async def test_a_conversation_opened_by_hand_counts_for_who_opened_it(
     boss = await an_agent(workspace, role=Role.OPERATOR)
     contact = await a_contact(channel)
     await open_by_hand(by=as_agent(boss), contact_id=contact.id, channel_id=channel.id)
+    other = await a_contact(channel, sender="bob")
+    await open_by_hand(
+        by=as_integration(workspace, "conversations:write", "conversations:read", "contacts:read"),
+        contact_id=other.id,
+        channel_id=channel.id,
+        on_behalf_of=agent.id,
+    )
 
-    assert await counted(Measure.OPENED) == [(boss.id, None, "OPENED_BY_HAND")]
-    assert await counted(Measure.ASSIGNED) == [(boss.id, None, "OPENED_BY_HAND")]
+    opened = [(boss.id, None, "OPENED_BY_HAND"), (agent.id, None, "OPENED_BY_HAND")]
+    assert await counted(Measure.OPENED) == opened
+    assert await counted(Measure.ASSIGNED) == opened
 
 
 async def test_a_figure_is_of_its_event_and_of_its_instant(

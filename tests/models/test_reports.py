@@ -37,6 +37,9 @@ from tests.factories import (
 from tests.recount import COUNTED, History, by_key, percentile
 
 COUNTING = tuple(COUNTED)
+HOUR = 3600.0
+# Than everything that happens here.
+LATER = datetime(2028, 1, 1, tzinfo=UTC)
 # Evenings before days that are odd: none, one of 23 hours, and one whose first hour comes twice.
 EVENINGS = {
     "America/Sao_Paulo": "2026-11-20T20:15",
@@ -243,7 +246,6 @@ async def test_a_queues_depth_is_exact_at_the_beginning_of_every_row(
 async def test_availability_is_clipped_to_the_range_and_to_now(database: str, clock: Clock) -> None:
     desk = await a_desk("America/Sao_Paulo")
     by = by_system(desk.workspace)
-    ada = (desk.ada.id,)
     await clock.travel(hours=2)
     await Agent.set_availability(desk.ada.id, by=by, accepts_new=False)
     await clock.travel(hours=1)
@@ -251,20 +253,19 @@ async def test_availability_is_clipped_to_the_range_and_to_now(database: str, cl
     await clock.travel(hours=4)
 
     async def told(asked: Asked) -> dict[Any, tuple[float, ...]]:
-        scope = await desk.scope(replace(asked, agent_ids=ada))
+        scope = await desk.scope(replace(asked, agent_ids=(desk.ada.id,)))
         header = REPORTS["availability"].header(scope)
         rows = await REPORTS["availability"].rows(scope, limit=10)
         return {row[header[0]]: tuple(row)[1:] for row in rows}
 
-    hour = 3600.0
     assert await told(replace(desk.days, group_by=Grouping.AGENT)) == {
-        desk.ada.id: (3 * hour, 2 * hour, 4 * hour, 0.0)
+        desk.ada.id: (3 * HOUR, 2 * HOUR, 4 * HOUR, 0.0)
     }
     # Midnight is 3.75 hours after the evening began.
     by_day = await told(replace(desk.days, group_by=Grouping.DAY))
     assert list(by_day.values()) == [
-        (3 * hour, 2 * hour, 0.75 * hour, 0.0),
-        (0.0, 0.0, 3.25 * hour, 0.0),
+        (3 * HOUR, 2 * HOUR, 0.75 * HOUR, 0.0),
+        (0.0, 0.0, 3.25 * HOUR, 0.0),
     ]
     within = Asked(
         from_at=desk.began_at + timedelta(hours=1),
@@ -272,7 +273,7 @@ async def test_availability_is_clipped_to_the_range_and_to_now(database: str, cl
         group_by=Grouping.AGENT,
     )
     before = await told(within)
-    assert before == {desk.ada.id: (2 * hour, hour, hour, 0.0)}
+    assert before == {desk.ada.id: (2 * HOUR, HOUR, HOUR, 0.0)}
     await Agent.set_availability(desk.ada.id, by=by, availability=Availability.OFFLINE)
     await clock.travel(days=2)
     assert await told(within) == before

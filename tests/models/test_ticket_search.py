@@ -188,7 +188,6 @@ SERVED_BY = {
     "the beginning of a number": "tickets_by_number_prefix",
     "a word": "tickets_by_word",
     "the beginning of words": "tickets_by_word",
-    "a word and a tag": "tickets_by_word",
     "nobody's word": "tickets_by_word",
 }
 

@@ -515,7 +515,7 @@ async def test_a_page_has_1_to_100_entries_from_one_end(company: Company, admin:
             answer = await admin.ask(operation.document, **page)
 
             assert answer.codes == ["BAD_USER_INPUT"], (operation.name, page)
-    assert len(PAGED) == 11
+    assert len(PAGED) == 12
 
 
 def packed(*parts: object) -> str:

@@ -1,4 +1,4 @@
-"""Closing conversations, and what stands against it."""
+"""Closing conversations, what stands against it, and opening them again."""
 
 from typing import Annotated, Any
 
@@ -6,6 +6,7 @@ import strawberry
 
 from models import closing
 from models.conversation import Conversation as Record
+from models.reopening import reopen
 from models.ticket.at_closing import TicketAtClosing
 from resolvers.commands import Answer, mutation
 from resolvers.context import Info
@@ -118,6 +119,11 @@ class ConversationCloseInput(ConversationInput):
     )
 
 
+@strawberry.input(description="Open a closed conversation again.")
+class ConversationReopenInput(ConversationInput):
+    pass
+
+
 @strawberry.type(description="What closing came to.")
 class ConversationClosePayload(ConversationPayload):
     @strawberry.field(description="The closure that was written.")
@@ -134,6 +140,11 @@ class ConversationClosePayload(ConversationPayload):
     async def action(self, info: Info) -> TicketAction | None:
         id = self.id_of("action")
         return await action_of(info, id) if id else None
+
+
+@strawberry.type(description="What reopening came to.")
+class ConversationReopenPayload(ConversationPayload):
+    pass
 
 
 @strawberry.type(description="Whether you can close a conversation now, and what is missing.")
@@ -197,3 +208,9 @@ class ClosingMutation:
             "ticket": closed.ticket_id,
             "action": closed.action_id,
         }
+
+    @mutation(ConversationReopenPayload, "Open a closed conversation again, for who held it.")
+    async def conversation_reopen(self, info: Info, input: ConversationReopenInput) -> Answer:
+        conversation_id = decode("Conversation", input.conversation_id)
+        await reopen(conversation_id, by=info.context.by, expected_version=input.expected_version)
+        return {"conversation": conversation_id}

@@ -8,7 +8,6 @@ import strawberry
 from models.base import Line
 from models.conversation import Conversation as Record
 from models.conversation import Status
-from models.reopening import reopen
 from models.tag import tagged
 from models.transfer import transfer
 from resolvers.commands import Answer, Payload, mutation
@@ -139,7 +138,6 @@ ConversationPickPayload = _payload("ConversationPickPayload", "What picking came
 ConversationAssignPayload = _payload("ConversationAssignPayload", "What assigning came to.")
 ConversationUnassignPayload = _payload("ConversationUnassignPayload", "What giving back came to.")
 ConversationTransferPayload = _payload("ConversationTransferPayload", "What handing over came to.")
-ConversationReopenPayload = _payload("ConversationReopenPayload", "What reopening came to.")
 
 
 @strawberry.input(description="Take a waiting conversation.")
@@ -165,11 +163,6 @@ class ConversationTransferInput(ConversationInput):
         default=None,
         description="Why, for the receiver: kept as a private note, at most 500 characters.",
     )
-
-
-@strawberry.input(description="Open a closed conversation again.")
-class ConversationReopenInput(ConversationInput):
-    pass
 
 
 async def find(info: Info, input: ConversationInput) -> Record:
@@ -212,10 +205,4 @@ class ConversationMutation:
             reason=input.reason,
             expected_version=input.expected_version,
         )
-        return {"conversation": conversation_id}
-
-    @mutation(ConversationReopenPayload, "Open a closed conversation again, for who held it.")
-    async def conversation_reopen(self, info: Info, input: ConversationReopenInput) -> Answer:
-        conversation_id = decode("Conversation", input.conversation_id)
-        await reopen(conversation_id, by=info.context.by, expected_version=input.expected_version)
         return {"conversation": conversation_id}

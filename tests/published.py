@@ -22,17 +22,17 @@ async def published(
 ) -> UUID:
     """An active workflow, the last in order so far; returns its id."""
     definition = Definition(trigger=trigger, conditions=conditions, steps=steps, is_once=is_once)
-    workflow_id, revision_id, number = uuid4(), uuid4(), next(_numbers)
+    workflow_id, revision_id = uuid4(), uuid4()
     stored = encode(definition.stored)
     await fetch(
         """
         INSERT INTO workflows (id, workspace_id, name, position, status, draft, version)
-        VALUES ($1, $2, $3, $4, 'DRAFT', $5::text::jsonb, 1)
+        SELECT $1, $2, $3, 1 + count(*), 'DRAFT', $4::text::jsonb, 1 FROM workflows
+        WHERE workspace_id = $2 AND status <> 'ARCHIVED'
         """,
         workflow_id,
         workspace.id,
-        f"Workflow {number}",
-        number,
+        f"Workflow {next(_numbers)} by its row",
         stored,
     )
     await fetch(

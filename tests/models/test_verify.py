@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from models import Agent, Contact, Workspace, invariant, snooze, verify
+from models import Agent, Contact, Team, Workspace, invariant, snooze, verify
 from models.base import Line
 from models.closing import close
 from models.contact_field import FieldKind
@@ -353,13 +353,18 @@ async def office(workspace: Workspace) -> Workspace:
     await a_known_one(workspace)
     for _ in range(2):
         await a_ticket(twins[0])
+    await a_waiting_run(workspace, manual, automatic, agent)
+    return workspace
+
+
+async def a_waiting_run(workspace: Workspace, manual: Team, automatic: Team, agent: Agent) -> None:
+    """Workflows that give to each kind of target, and one that waits for somebody."""
     for target in ({"team_id": automatic.id}, {"agent_id": agent.id}):
         await a_workflow(workspace, AssignStep(key="give", **target), published=True)
     give = AssignStep(key="give", team_id=manual.id)
     workflow = await published(workspace, give, trigger=Trigger.MANUAL)
     waiting = await a_conversation(workspace)
     await start_by_hand(workflow, waiting.id, by=by_system(workspace))
-    return workspace
 
 
 async def an_answered_one(workspace: Workspace) -> None:

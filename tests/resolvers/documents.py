@@ -196,7 +196,9 @@ def put(variables: dict[str, Any], place: Path, value: object) -> dict[str, Any]
     for outer, name in pairwise(("", *above)):
         if outer in ONE_OF and name not in inner:
             inner.clear()
-        inner = inner.setdefault(name, deepcopy(BESIDE.get(name, {})))
+        if not isinstance(inner.get(name), dict):
+            inner[name] = deepcopy(BESIDE.get(name, {}))
+        inner = inner[name]
     inner[last] = [value] if last in LISTS else value
     return variables
 

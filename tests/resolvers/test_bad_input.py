@@ -586,10 +586,8 @@ async def test_a_cursor_of_another_list_is_told_from_a_cursor(
         page = (await admin.ask(paged.document, first=1))[paged.name]
         cursors[paged.name] = page["pageInfo"]["endCursor"]
     # All that are ordered by creation share their cursors, which say nothing but a time.
-    same = {name: {name} for name in ("conversations", "events", "tickets", "workflows")}
-    same = {
-        name: {name} for name in ("events", "conversations", "tickets", "workflows", "workflowRuns")
-    }
+    own = ("conversations", "events", "tickets", "workflows", "workflowRuns")
+    same = {name: {name} for name in own}
     by_creation = set(cursors) - set(same)
 
     for name, cursor in cursors.items():

@@ -11,23 +11,26 @@ from models import event, placement, queue
 from models.access import Actor, ActorKind
 from models.agent import Agent
 from models.base import require_length
-from models.closure import SUMMARY_LENGTH_MAX, Cause, ClosingReason
+from models.closure import (
+    SUMMARY_LENGTH_MAX,
+    Cause,
+    ClosingReason,
+    ClosingReasonRequired,
+    SummaryRequired,
+)
 from models.conversation import Conversation, Status, TicketLink
 from models.database import Row, Transaction, encode, fetch, tx
 from models.errors import (
-    ClosingReasonRequired,
     ConversationClosed,
     ConversationNotHeld,
     Forbidden,
     RuleViolation,
-    SummaryRequired,
-    TicketLinkPending,
-    TicketRequired,
 )
 from models.placement import Ended
 from models.ticket import history
 from models.ticket.action import ActionKind
 from models.ticket.at_closing import TicketAtClosing, drafts_of
+from models.ticket.errors import TicketLinkPending, TicketRequired
 from models.ticket.history import Part
 from models.ticket.opening import open_all
 

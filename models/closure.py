@@ -12,9 +12,35 @@ from models import event
 from models.access import Actor, Right
 from models.base import NAME_LENGTH_MAX, NOW, Record, reference, require_name
 from models.database import tx
-from models.errors import ClosingReasonInactive, InUse, NameTaken, NotFound
+from models.errors import (
+    InUse,
+    NameTaken,
+    NotFound,
+    RuleViolation,
+)
 
 SUMMARY_LENGTH_MAX = 10_000
+
+
+class ClosingReasonRequired(RuleViolation):
+    """Whoever closes here gives a reason."""
+
+    def __init__(self) -> None:
+        super().__init__("This workspace closes with a reason.", path="input.closingReasonId")
+
+
+class ClosingReasonInactive(RuleViolation):
+    """The closing reason is no longer offered."""
+
+    def __init__(self) -> None:
+        super().__init__("This closing reason is no longer in use.", path="input.closingReasonId")
+
+
+class SummaryRequired(RuleViolation):
+    """Whoever closes here writes a summary."""
+
+    def __init__(self) -> None:
+        super().__init__("This workspace closes with a summary.", path="input.summary")
 
 
 class Cause(StrEnum):

@@ -8,7 +8,7 @@ from uuid import UUID
 from models.access import Actor
 from models.conversation import Conversation, TicketLink
 from models.database import Transaction
-from models.errors import TicketLinkPending, TicketNotLinked
+from models.ticket.errors import TicketLinkPending, TicketNotLinked
 from models.ticket.link import link
 from models.ticket.opening import Draft, open_ticket
 from models.ticket.record import SUBJECT_LENGTH_MAX, Ticket

@@ -6,8 +6,8 @@ from uuid import UUID
 from models.access import Actor, Right
 from models.conversation import Conversation
 from models.database import tx
-from models.errors import RequesterRequired
 from models.ticket import parties
+from models.ticket.errors import RequesterRequired
 from models.ticket.link import link
 from models.ticket.opening import open_ticket
 from models.ticket.record import Ticket

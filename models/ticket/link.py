@@ -11,10 +11,9 @@ from models import event
 from models.access import Actor, Right
 from models.conversation import Conversation, TicketLink
 from models.database import tx
-from models.errors import (
+from models.errors import BadUserInput, NotFound
+from models.ticket.errors import (
     AlreadyLinked,
-    BadUserInput,
-    NotFound,
     TicketLinkNotProposed,
     TicketLinkPending,
     TicketNotLinked,

@@ -15,8 +15,9 @@ from models.access import Actor, Right
 from models.base import NOW, Record, reference, require_length, require_name
 from models.contact import Contact
 from models.database import Transaction, tx
-from models.errors import NotFound, TicketChanged
+from models.errors import NotFound
 from models.ticket import parties
+from models.ticket.errors import TicketChanged
 from models.visibility import Visibility, quoted
 
 SUBJECT_LENGTH_MAX = 200

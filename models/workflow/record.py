@@ -17,13 +17,11 @@ from models.errors import (
     LimitReached,
     NameTaken,
     NotFound,
-    WorkflowArchived,
-    WorkflowChanged,
-    WorkflowInvalid,
 )
 from models.workflow import naming
 from models.workflow.defect import Defect
 from models.workflow.definition import Definition, Trigger
+from models.workflow.errors import WorkflowArchived, WorkflowChanged, WorkflowInvalid
 from models.workflow.facts import hold_targets
 from models.workflow.lint import defects_of
 

@@ -15,17 +15,17 @@ from models.access import Actor, ActorKind
 from models.base import Record
 from models.conversation import Conversation
 from models.database import Row, Transaction, fetch, fetchrow, tx
-from models.errors import (
-    ConversationRequired,
-    NotFound,
-    WorkflowNotActive,
-    WorkflowNotManual,
-    WorkflowRanAlready,
-)
+from models.errors import NotFound
 from models.visibility import Visibility
 from models.workflow import condition
 from models.workflow.condition import Facts
 from models.workflow.definition import KEY_LENGTH_MAX, Definition, Source, Trigger
+from models.workflow.errors import (
+    ConversationRequired,
+    WorkflowNotActive,
+    WorkflowNotManual,
+    WorkflowRanAlready,
+)
 
 FAILURE_LENGTH_MAX = 64
 

@@ -10,7 +10,7 @@ from models.access import Role
 from models.base import Line
 from models.database import fetch, fetchval
 from models.decision import Distribution
-from models.errors import Forbidden, NotFound, WorkflowNotActive, WorkflowNotManual
+from models.errors import Forbidden, NotFound
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact
@@ -32,6 +32,7 @@ from models.workflow.definition import (
     UnassignStep,
     WebhookStep,
 )
+from models.workflow.errors import WorkflowNotActive, WorkflowNotManual
 from models.workflow.run import RunStatus, start_by_hand
 from tests.conftest import Clock
 from tests.factories import (

@@ -17,7 +17,6 @@ from models.errors import (
     Forbidden,
     NotFound,
     TargetNotAllowed,
-    TicketChanged,
 )
 from models.event import Kind
 from models.log import read
@@ -25,6 +24,7 @@ from models.owner import set_owner
 from models.ticket import link
 from models.ticket.action import ActionKind, TicketAction, add_action
 from models.ticket.creation import create
+from models.ticket.errors import TicketChanged
 from models.ticket.record import TicketPriority, TicketStatus
 from tests.factories import (
     a_channel,

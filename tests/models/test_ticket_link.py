@@ -10,19 +10,21 @@ from models.access import Actor
 from models.closing import close
 from models.conversation import TicketLink
 from models.errors import (
-    AlreadyLinked,
     ConversationClosed,
     DomainError,
     Forbidden,
     NotFound,
-    TicketLinkNotProposed,
-    TicketLinkPending,
-    TicketNotLinked,
 )
 from models.event import Kind
 from models.log import read
 from models.team import Team
 from models.ticket import link
+from models.ticket.errors import (
+    AlreadyLinked,
+    TicketLinkNotProposed,
+    TicketLinkPending,
+    TicketNotLinked,
+)
 from models.ticket.link import propose_by_id
 from tests.conftest import Clock
 from tests.factories import (

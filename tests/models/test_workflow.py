@@ -15,9 +15,6 @@ from models.errors import (
     LimitReached,
     NameTaken,
     NotFound,
-    WorkflowArchived,
-    WorkflowChanged,
-    WorkflowInvalid,
 )
 from models.workflow import record
 from models.workflow.definition import (
@@ -33,6 +30,7 @@ from models.workflow.definition import (
     Trigger,
     WebhookStep,
 )
+from models.workflow.errors import WorkflowArchived, WorkflowChanged, WorkflowInvalid
 from models.workflow.naming import DEFINITION_BYTES_MAX
 from models.workflow.record import WorkflowStatus
 from tests.factories import (

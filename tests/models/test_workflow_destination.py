@@ -11,7 +11,7 @@ from models import Workflow, WorkflowRevision, Workspace
 from models.access import Role
 from models.database import fetch, retrying
 from models.departure import change, deactivate
-from models.errors import InUse, WorkflowInvalid
+from models.errors import InUse
 from models.team_removal import delete
 from models.workflow.definition import (
     AssignStep,
@@ -23,6 +23,7 @@ from models.workflow.definition import (
     WebhookStep,
 )
 from models.workflow.destination import naming_instead
+from models.workflow.errors import WorkflowInvalid
 from models.workflow.record import WorkflowStatus
 from tests.factories import (
     a_conversation,

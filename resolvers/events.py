@@ -28,6 +28,8 @@ from resolvers.types import (
     team_of,
 )
 from resolvers.vocabulary import ActorKind, Delivery, Rule
+from resolvers.workflow import Workflow, workflow_of
+from resolvers.workflow_run import WorkflowRun, workflow_run_of
 
 described(
     Kind,
@@ -50,6 +52,10 @@ class EventActor:
     @strawberry.field(description="The agent, if a person did it.")
     async def agent(self, info: Info) -> Agent | None:
         return await agent_of(info, self.id_ if self.kind is ActorKind.AGENT else None)
+
+    @strawberry.field(description="The workflow, if a step of one did it.")
+    async def workflow(self, info: Info) -> Workflow | None:
+        return await workflow_of(info, self.id_ if self.kind is ActorKind.WORKFLOW else None)
 
 
 @strawberry.interface(description="One numbered fact of the workspace's log.")
@@ -241,6 +247,33 @@ TicketLinkRejected = _event(
 TicketCreated = _event("TicketCreated", TicketEvent, "A ticket was opened.")
 TicketUpdated = _event("TicketUpdated", TicketEvent, "A ticket changed.")
 TicketActionAdded = _event("TicketActionAdded", TicketEvent, "Something was done about a ticket.")
+
+
+@strawberry.interface(description="A fact about a run of a workflow.")
+class WorkflowRunEvent(ConversationEvent):
+    @strawberry.field(description="The run as it is now; null when not visible to you.")
+    async def run(self, info: Info) -> WorkflowRun | None:
+        return await workflow_run_of(info, UUID(self.event.data["run"]))
+
+
+WorkflowRunStarted = _event("WorkflowRunStarted", WorkflowRunEvent, "Somebody began a run by hand.")
+WorkflowRunEnded = _event("WorkflowRunEnded", WorkflowRunEvent, "A run came to its end.")
+
+
+@strawberry.type(description="A run was stopped.")
+class WorkflowRunFailed(WorkflowRunEvent):
+    @strawberry.field(description="The code of what stopped it.")
+    def failure(self) -> str:
+        return str(self.event.data["failure"])
+
+
+@strawberry.type(description="A run came to a step that tells integrators.")
+class WebhookRequested(WorkflowRunEvent):
+    @strawberry.field(description="Which of the run's steps, by its place.")
+    def step_place(self) -> int:
+        return int(self.event.data["place"])
+
+
 ContactMerged = _event("ContactMerged", MergeEvent, "A contact was merged into another.")
 ContactSplit = _event("ContactSplit", MergeEvent, "A merged contact was split again.")
 MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
@@ -320,6 +353,10 @@ TYPES: dict[Kind, Any] = {
     Kind.CONVERSATION_SNOOZED: ConversationSnoozed,
     Kind.CONVERSATION_WOKEN: ConversationWoken,
     Kind.CONVERSATION_LINE_SET: ConversationLineSet,
+    Kind.WORKFLOW_RUN_STARTED: WorkflowRunStarted,
+    Kind.WORKFLOW_RUN_ENDED: WorkflowRunEnded,
+    Kind.WORKFLOW_RUN_FAILED: WorkflowRunFailed,
+    Kind.WEBHOOK_REQUESTED: WebhookRequested,
     Kind.IDLE_REMINDED: IdleReminded,
     Kind.BOT_PAUSED: BotPaused,
     Kind.BOT_RESUMED: BotResumed,

@@ -121,7 +121,9 @@ async def _branch(step: BranchStep, run: WorkflowRun) -> Taken:
 
 async def _webhook(step: WebhookStep, run: WorkflowRun) -> Taken:
     async with tx():
-        run.record(event.Kind.WEBHOOK_REQUESTED, workflow=run.workflow_id, key=step.key)
+        run.record(
+            event.Kind.WEBHOOK_REQUESTED, workflow=run.workflow_id, place=run.steps_taken + 1
+        )
     return Taken(next_key=step.next)
 
 

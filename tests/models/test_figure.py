@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from models import Agent, Channel, Team, Workspace, departure, idle, snooze
+from models import Agent, Channel, Team, Workspace, closing, departure, idle, snooze
 from models.access import Actor, ActorKind, Role
 from models.agent import LEASE_SECONDS, lapse_presence
 from models.base import IdlePeriod, Line
@@ -198,7 +198,7 @@ async def say(id: UUID, agent: Agent) -> None:
 
 async def close(id: UUID, *, by: Actor, reason: ClosingReason | None = None) -> None:
     async with working(id, by=by) as conversation:
-        await conversation.close(by=by, reason_id=reason.id if reason else None)
+        await closing.close(conversation, by=by, reason_id=reason.id if reason else None)
 
 
 async def test_a_first_response_is_counted_once_and_a_reopening_restarts_the_clock(

@@ -12,6 +12,7 @@ import pytest
 from models import Agent, Channel, ClosingReason, Conversation, Team, Workspace
 from models.access import Actor, Role
 from models.base import Line
+from models.closing import close
 from models.database import fetch
 from models.decision import Availability
 from models.errors import BadUserInput, Forbidden
@@ -152,7 +153,7 @@ async def says(id: UUID, by: Actor) -> None:
 
 async def closes(id: UUID, by: Actor, reason_id: UUID | None) -> None:
     async with working(id, by=by) as held:
-        await held.close(by=by, reason_id=reason_id)
+        await close(held, by=by, reason_id=reason_id)
 
 
 async def shown(name: str, scope: Scope) -> dict[Any, dict[str, Any]]:

@@ -80,11 +80,12 @@ async def a_run(workflow: Workflow, *, is_going: bool = True) -> None:
         """
         INSERT INTO workflow_runs (
             id, workspace_id, workflow_id, revision_id, position, trigger, is_once, is_echo,
-            contact_id, conversation_id, status, due_at, ended_at)
+            contact_id, conversation_id, status, due_at, ended_at, next_key)
         SELECT gen_random_uuid(), workspace_id, id, revision_id, 1, 'MANUAL', false, false, $2, $3,
                CASE WHEN $4 THEN 'WAITING' ELSE 'ENDED' END,
                CASE WHEN $4 THEN relevo_now() + interval '1 day' END,
-               CASE WHEN NOT $4 THEN relevo_now() END
+               CASE WHEN NOT $4 THEN relevo_now() END,
+               CASE WHEN $4 THEN draft -> 'steps' -> 0 ->> 'key' END
         FROM workflows WHERE id = $1
         """,
         workflow.id,

@@ -192,6 +192,7 @@ async def _to_a_team_that_is_gone(workspace: Workspace) -> tuple[Step, ...]:
     return (to(team),)
 
 
+@pytest.mark.leaves_violations  # such targets go by their verbs only with a replacement
 @pytest.mark.parametrize(
     ("arranged", "passed"),
     [

@@ -416,6 +416,7 @@ async def test_a_closed_conversation_takes_no_command_but_notes_and_tags(
         "conversationUntag": [],
         "messageSend": ["CONVERSATION_CLOSED"],
         "noteAdd": [],
+        "workflowRun": [],
     }
 
 

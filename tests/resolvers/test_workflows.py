@@ -265,10 +265,11 @@ async def test_workflows_are_listed_in_the_order_in_which_they_run(
 
     assert first["nodes"] == [{"name": "Last", "position": 1}]
     assert rest["nodes"] == [
-        {"name": "Manual", "position": 2},
-        {"name": "Spare", "position": 3},
+        {"name": "By hand", "position": 2},
+        {"name": "Manual", "position": 3},
+        {"name": "Spare", "position": 4},
     ]
-    assert found == [first["nodes"]] * 2
+    assert found == [[*first["nodes"], rest["nodes"][0]], first["nodes"]]
 
 
 async def test_the_ten_templates_say_what_they_take_and_can_be_copied(

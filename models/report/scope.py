@@ -12,7 +12,7 @@ from uuid import UUID
 
 from models.access import Actor, Right
 from models.base import require_instant
-from models.database import fetchrow
+from models.database import fetchrow, fetchval
 from models.errors import BadUserInput
 
 REPORT_DAYS_MAX = 366
@@ -83,6 +83,11 @@ class Scope:
         if is_own:
             by.require(Right.READ_OWN_REPORTS)
         asked.require()
+        # Whoever logs takes its time under this lock and keeps it until its commit: what was logged
+        # before this instant is there for whatever is read after it.
+        await fetchval(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended($1::text, 7))", by.workspace_id
+        )
         range_ = await fetchrow(
             """
             SELECT w.time_zone, relevo_now() AS now,

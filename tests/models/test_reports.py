@@ -13,7 +13,7 @@ from models import Agent, Channel, ClosingReason, Conversation, Team, Workspace
 from models.access import Actor, Role
 from models.base import Line
 from models.closing import close
-from models.database import fetch
+from models.database import fetch, fetchval, tx
 from models.decision import Availability
 from models.errors import BadUserInput, Forbidden
 from models.merge import merge
@@ -35,6 +35,7 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.meeting import behind
 from tests.recount import COUNTED, History, by_key, percentile
 
 COUNTING = tuple(COUNTED)
@@ -283,6 +284,34 @@ async def test_availability_is_clipped_to_the_range_and_to_now(database: str, cl
         await told(later)
     future = replace(later, to_at=desk.began_at + timedelta(days=10), group_by=Grouping.AGENT)
     assert await told(future) == {}
+
+
+@pytest.mark.leaves_violations  # what is counted here is there by its row alone
+async def test_what_was_logged_before_a_range_ended_is_waited_for(
+    database: str, workspace: Workspace
+) -> None:
+    by = by_system(workspace)
+    began_at = await fetchval("SELECT relevo_now()")
+
+    async def logged() -> None:
+        async with tx() as transaction:
+            await transaction.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7))", workspace.id
+            )
+            await transaction.execute(
+                """
+                INSERT INTO figures (workspace_id, measure, at)
+                VALUES ($1, 'MESSAGE_RECEIVED', relevo_now())
+                """,
+                workspace.id,
+            )
+
+    async def read() -> int:
+        ended_at = await fetchval("SELECT relevo_now()")
+        scope = await Scope.of(Asked(from_at=began_at, to_at=ended_at), by=by)
+        return int((await REPORTS["messages"].total(scope))["received"])
+
+    assert await behind(logged, read) == 1
 
 
 async def test_a_range_that_is_over_never_changes(database: str, clock: Clock) -> None:

@@ -296,7 +296,7 @@ async def test_what_was_logged_before_a_range_ended_is_waited_for(
     async def logged() -> None:
         async with tx() as transaction:
             await transaction.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 7))", workspace.id
+                "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 7))", workspace.id
             )
             await transaction.execute(
                 """

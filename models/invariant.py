@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from models import candidates, reservation
-from models.access import IS_HOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,131 +291,6 @@ MERGED_BY_A_MERGE = Invariant(
     WHERE m.survivors IS DISTINCT FROM ARRAY[o.merged_into_id]
     """,
 )
-COUNTED_AS_IT_HAPPENED = Invariant(
-    "Reports count what the history keeps, with whom and how, no more and no less",
-    """
-    SELECT format('%s of %s with %s, %s is counted %s times too often',
-                  measure, id, agent_id, detail, sum(times))
-    FROM (
-        SELECT measure, conversation_id AS id, detail, 1 AS times,
-               CASE WHEN measure <> 'MESSAGE_RECEIVED' THEN agent_id END AS agent_id
-        FROM figures
-        WHERE measure IN ('CLOSED', 'ASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT', 'NOTE_ADDED')
-        UNION ALL SELECT 'CLOSED', conversation_id, cause, -1, agent_id FROM closures
-        UNION ALL SELECT 'ASSIGNED', conversation_id, rule, -1, agent_id FROM assignments
-        UNION ALL SELECT CASE direction WHEN 'INBOUND' THEN 'MESSAGE_RECEIVED'
-                                        WHEN 'OUTBOUND' THEN 'MESSAGE_SENT' ELSE 'NOTE_ADDED' END,
-                         conversation_id, NULL, -1, author_agent_id FROM messages
-    ) f
-    GROUP BY measure, id, agent_id, detail HAVING sum(times) <> 0
-    """,
-)
-OPENED_ONCE = Invariant(
-    "Reports count each conversation's opening once",
-    """
-    SELECT format('conversation %s is counted %s times', coalesce(c.id, f.id), f.times)
-    FROM conversations c
-    FULL JOIN (SELECT conversation_id AS id, count(*) AS times FROM figures
-               WHERE measure = 'OPENED' GROUP BY 1) f ON f.id = c.id
-    WHERE c.id IS NULL OR f.times IS DISTINCT FROM 1
-    """,
-)
-STAYS_WHILE_WAITING = Invariant(
-    "What waits has one open stay, in its team's queue; anything else has none",
-    """
-    SELECT format('conversation %s waits in %s and stays in %s',
-                  coalesce(c.id, s.conversation_id), c.team_id, s.team_id)
-    FROM (SELECT id, team_id FROM conversations WHERE status = 'QUEUED') c
-    FULL JOIN (SELECT conversation_id, team_id FROM queue_stays WHERE left_at IS NULL) s
-        ON s.conversation_id = c.id
-    WHERE s.team_id IS DISTINCT FROM c.team_id
-    """,
-)
-AVAILABLE_AS_IT_IS = Invariant(
-    "An active agent has one open interval of its availability, which is as it is now",
-    """
-    SELECT format('agent %s is %s and its interval says %s',
-                  a.agent_id, a.availability, i.availability)
-    FROM present_availability a
-    LEFT JOIN availability_intervals i ON i.agent_id = a.agent_id AND i.ended_at IS NULL
-    WHERE a.availability IS NOT NULL
-      AND (a.availability, a.accepts_new) IS DISTINCT FROM (i.availability, i.accepts_new)
-    """,
-)
-CLOSED_WITH_ITS_HISTORY = Invariant(
-    "A closed conversation's ticket is its own, and has the history of that closing",
-    """
-    SELECT format('conversation %s closed with ticket %s, %s', c.id, c.ticket_id, c.ticket_link)
-    FROM conversations c
-    WHERE c.status = 'CLOSED' AND c.ticket_id IS NOT NULL
-      AND (c.ticket_link <> 'CONFIRMED' OR NOT EXISTS (
-          SELECT FROM closures x JOIN ticket_actions a ON a.closure_id = x.id
-          WHERE x.conversation_id = c.id AND x.closed_at = c.closed_at
-            AND a.conversation_id = c.id AND a.ticket_id = c.ticket_id))
-    """,
-)
-SUPPORT_CLOSED_WITH_A_TICKET = Invariant(
-    "What is or was once of the support desk closes with a ticket, since there are any",
-    """
-    SELECT format('conversation %s closed at %s without a ticket', c.id, x.closed_at)
-    FROM (SELECT workspace_id, min(created_at) AS since FROM tickets GROUP BY 1) t
-    JOIN closures x ON x.workspace_id = t.workspace_id AND x.closed_at > t.since
-    JOIN conversations c ON c.id = x.conversation_id
-    WHERE NOT EXISTS (SELECT FROM ticket_actions a WHERE a.closure_id = x.id)
-      AND ((c.line = 'SUPPORT' AND c.closed_at = x.closed_at) OR EXISTS (
-          SELECT FROM assignments s WHERE s.conversation_id = c.id AND s.line = 'SUPPORT'
-            AND s.started_at < x.closed_at))
-    """,
-)
-PARTS_APART = Invariant(
-    "Each part of a conversation's history begins where the one before it ends",
-    """
-    SELECT format('action %s is of %s to %s, after one until %s',
-                  id, messages_after, messages_until, before)
-    FROM (SELECT id, messages_after, messages_until, lag(messages_until) OVER (
-              PARTITION BY conversation_id ORDER BY messages_until, messages_after NULLS FIRST)
-              AS before
-          FROM ticket_actions WHERE kind = 'HISTORY') a
-    WHERE messages_after IS DISTINCT FROM before
-    """,
-)
-TICKETS_WITHOUT_HOLES = Invariant(
-    "Tickets are numbered 1, 2, 3 ... in each workspace, without holes",
-    """
-    SELECT format('workspace %s has %s tickets from %s to %s', workspace_id, tickets, first, last)
-    FROM (SELECT workspace_id, count(*) AS tickets, count(DISTINCT number) AS numbers,
-                 min(number) AS first, max(number) AS last
-          FROM tickets GROUP BY 1) t
-    WHERE first <> 1 OR last <> tickets OR numbers <> tickets
-    """,
-)
-TICKET_HAS_AN_EVENT = Invariant(
-    "Every ticket has exactly one event of its opening, as long as the log is whole",
-    """
-    SELECT format('ticket %s has %s events of its opening', id, coalesce(events, 0))
-    FROM (SELECT id FROM tickets
-          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)) t
-    FULL JOIN (SELECT ticket_id AS id, count(*) AS events FROM events
-               WHERE kind = 'TICKET_CREATED'
-                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
-               GROUP BY 1) e USING (id)
-    WHERE t.id IS NULL OR events IS DISTINCT FROM 1
-    """,
-)
-WORKFLOWS_GIVE_TO_WHO_IS_THERE = Invariant(
-    "No active workflow gives conversations to a team or an agent that is gone",
-    f"""
-    SELECT format('workflow %s gives to team %s or agent %s, which is gone',
-                  w.id, s ->> 'team_id', s ->> 'agent_id')
-    FROM workflows w JOIN workflow_revisions r ON r.id = w.revision_id
-    CROSS JOIN LATERAL jsonb_array_elements(r.definition -> 'steps') AS s
-    LEFT JOIN teams t ON t.id = (s ->> 'team_id')::uuid AND t.workspace_id = w.workspace_id
-    LEFT JOIN agents a ON a.id = (s ->> 'agent_id')::uuid AND a.workspace_id = w.workspace_id
-    WHERE w.status = 'ACTIVE'
-      AND ((s ->> 'team_id' IS NOT NULL AND t.is_active IS NOT TRUE)
-           OR (s ->> 'agent_id' IS NOT NULL AND (a.is_active AND {IS_HOLDER}) IS NOT TRUE))
-    """,  # noqa: S608 - a constant
-)
 NO_IDLE_CAPACITY = Invariant(
     "Nobody waits in an automatic queue while an eligible candidate has room",
     f"""
@@ -441,45 +315,6 @@ NO_IDLE_CAPACITY = Invariant(
       AND relevo_is_open({candidates.HOURS}, relevo_now())
       AND a.is_active AND a.accepts_new
     """,  # noqa: S608 - constants
-)
-RUNS_KNOW_THEIR_NEXT_STEP = Invariant(
-    "A run that is going has a step of its revision before it, unless it has yet to begin",
-    """
-    SELECT format('run %s is %s before %s', r.id, r.status, r.next_key)
-    FROM workflow_runs r JOIN workflow_revisions v ON v.id = r.revision_id
-    WHERE r.due_at IS NOT NULL AND (r.status = 'STARTING') = (r.next_key IS NOT NULL AND EXISTS (
-        SELECT FROM jsonb_array_elements(v.definition -> 'steps') s
-        WHERE s ->> 'key' = r.next_key))
-    """,
-)
-RUNS_ARE_RECORDED = Invariant(
-    "Every step that a run took is recorded, in its place",
-    """
-    SELECT format('run %s took %s steps, of which %s are recorded up to %s',
-                  r.id, r.steps_taken, coalesce(s.steps, 0), s.last)
-    FROM workflow_runs r LEFT JOIN (
-        SELECT run_id, count(*) AS steps, max(place) AS last FROM workflow_run_steps
-        GROUP BY 1) s ON s.run_id = r.id
-    WHERE r.steps_taken <> coalesce(s.steps, 0) OR r.steps_taken <> coalesce(s.last, 0)
-    """,
-)
-WORKFLOWS_IN_ORDER = Invariant(
-    "Workflows that are not archived have places of their own",
-    """
-    SELECT format('%s workflows of %s have place %s', count(*), workspace_id, position)
-    FROM workflows WHERE status <> 'ARCHIVED' GROUP BY workspace_id, position HAVING count(*) > 1
-    """,
-)
-RUNS_AS_PUBLISHED_LAST = Invariant(
-    "A workflow runs as the last of its own revisions, which says what its definition says",
-    """
-    SELECT format('workflow %s runs as revision %s of %s', w.id, r.number, r.workflow_id)
-    FROM workflows w JOIN workflow_revisions r ON r.id = w.revision_id
-    WHERE r.workflow_id <> w.id
-       OR r.number < (SELECT max(o.number) FROM workflow_revisions o WHERE o.workflow_id = w.id)
-       OR (r.trigger, r.is_once) IS DISTINCT FROM
-          (r.definition ->> 'trigger', (r.definition ->> 'is_once')::bool)
-    """,
 )
 ALWAYS = (
     LOAD_COUNTS_ASSIGNED,
@@ -510,18 +345,4 @@ ALWAYS = (
     SKIPPED_WHILE_WAITING,
     MERGED_HAVE_NOTHING,
     MERGED_BY_A_MERGE,
-    COUNTED_AS_IT_HAPPENED,
-    OPENED_ONCE,
-    STAYS_WHILE_WAITING,
-    AVAILABLE_AS_IT_IS,
-    CLOSED_WITH_ITS_HISTORY,
-    SUPPORT_CLOSED_WITH_A_TICKET,
-    PARTS_APART,
-    TICKETS_WITHOUT_HOLES,
-    TICKET_HAS_AN_EVENT,
-    WORKFLOWS_GIVE_TO_WHO_IS_THERE,
-    RUNS_KNOW_THEIR_NEXT_STEP,
-    RUNS_ARE_RECORDED,
-    WORKFLOWS_IN_ORDER,
-    RUNS_AS_PUBLISHED_LAST,
 )

@@ -17,6 +17,9 @@ from models.database import Row, Transaction, snapshot
 from models.decision import Outcome, Settings
 from models.invariant import Invariant
 from models.precedence import Place
+from models.report import invariant as report_invariant
+from models.ticket import invariant as ticket_invariant
+from models.workflow import invariant as workflow_invariant
 
 BREACHES_MAX = 20
 DECISIONS_MAX = 10_000
@@ -45,6 +48,14 @@ _DECISIONS = f"""
 """  # noqa: S608 - constants
 
 
+ALWAYS = (
+    *invariant.ALWAYS,
+    *ticket_invariant.ALWAYS,
+    *workflow_invariant.ALWAYS,
+    *report_invariant.ALWAYS,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A promise that is broken, and where."""
@@ -60,7 +71,7 @@ async def violations(*, settled: bool = True) -> list[Violation]:
     the commit that freed it and the drain that follows: such a finding counts when it stays, and
     `settled=False` leaves it out.
     """
-    promises = [*invariant.ALWAYS, *([invariant.NO_IDLE_CAPACITY] if settled else [])]
+    promises = [*ALWAYS, *([invariant.NO_IDLE_CAPACITY] if settled else [])]
     async with snapshot() as transaction:
         return await violations_in(transaction, promises)
 

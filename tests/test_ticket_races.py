@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models import Ticket, database, invariant
+from models import Ticket, database
+from models.ticket import invariant as ticket_invariant
 from models.verify import violations
 from tests.conftest import ConnectedTo, CopyOfDatabase
 from tests.factories import a_channel, a_contact, a_workspace
@@ -41,4 +42,4 @@ async def test_without_the_lock_numbers_are_given_twice(
         await race(url, processes_max=4, locked=False, racer=RACER)
 
         broken = {violation.invariant for violation in await violations()}
-        assert invariant.TICKETS_WITHOUT_HOLES.promise in broken
+        assert ticket_invariant.TICKETS_WITHOUT_HOLES.promise in broken

@@ -86,7 +86,8 @@ class Scope:
         # Whoever logs takes its time under this lock and keeps it until its commit: what was logged
         # before this instant is there for whatever is read after it.
         await fetchval(
-            "SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 7))", by.workspace_id
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 7))",
+            by.workspace_id,
         )
         range_ = await fetchrow(
             """

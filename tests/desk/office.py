@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from models import Agent, Conversation, Workspace, invariant
+from models import Agent, Conversation, Workspace, invariant, verify
 from models.access import Actor, ActorKind, Role
 from models.base import Line
 from models.channel import Channel, ChannelKind, ChannelStatus
@@ -206,7 +206,7 @@ async def _tables() -> list[str]:
 
 # -- What the rows say
 
-_PROMISES = [*invariant.ALWAYS, invariant.NO_IDLE_CAPACITY]
+_PROMISES = [*verify.ALWAYS, invariant.NO_IDLE_CAPACITY]
 # All of them in one statement: after every step, at the price of one.
 EVERYTHING = Invariant(
     "Every promise holds",

@@ -5,6 +5,7 @@ import pytest
 
 from models import invariant
 from models.database import credentials
+from models.report import invariant as report_invariant
 from tests.conftest import CopyOfDatabase
 from tests.million import generate
 
@@ -22,10 +23,10 @@ async def test_a_generated_history_keeps_the_promises_of_figures(
         found = [
             (promise.promise, row[0])
             for promise in (
-                invariant.COUNTED_AS_IT_HAPPENED,
-                invariant.OPENED_ONCE,
-                invariant.STAYS_WHILE_WAITING,
-                invariant.AVAILABLE_AS_IT_IS,
+                report_invariant.COUNTED_AS_IT_HAPPENED,
+                report_invariant.OPENED_ONCE,
+                report_invariant.STAYS_WHILE_WAITING,
+                report_invariant.AVAILABLE_AS_IT_IS,
                 invariant.LOAD_COUNTS_ASSIGNED,
                 invariant.ONE_OPEN_ASSIGNMENT,
                 invariant.CLOSED_BY_A_CLOSURE,

@@ -13,7 +13,10 @@ from models.decision import Distribution
 from models.invariant import Invariant
 from models.merge import merge
 from models.reopening import reopen
+from models.report import invariant as report_invariant
+from models.ticket import invariant as ticket_invariant
 from models.verify import violations, violations_in
+from models.workflow import invariant as workflow_invariant
 from models.workflow.definition import AssignStep, Trigger
 from models.workflow.run import start_by_hand
 from tests.conftest import Clock
@@ -205,14 +208,14 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.MERGED_HAVE_NOTHING,
         "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
     ),
-    (invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
+    (ticket_invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
     (
-        invariant.TICKETS_WITHOUT_HOLES,
+        ticket_invariant.TICKETS_WITHOUT_HOLES,
         "ALTER TABLE tickets DROP CONSTRAINT tickets_number_once;UPDATE tickets SET number = 1",
     ),
-    (invariant.TICKET_HAS_AN_EVENT, "DELETE FROM tickets WHERE number = 2"),
+    (ticket_invariant.TICKET_HAS_AN_EVENT, "DELETE FROM tickets WHERE number = 2"),
     (
-        invariant.TICKET_HAS_AN_EVENT,
+        ticket_invariant.TICKET_HAS_AN_EVENT,
         "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
     ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
@@ -223,7 +226,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " WHERE id NOT IN (survivor_id, merged_id) LIMIT 1)",
     ),
     *[
-        (invariant.COUNTED_AS_IT_HAPPENED, f"{CHANGEABLE} {change}")
+        (report_invariant.COUNTED_AS_IT_HAPPENED, f"{CHANGEABLE} {change}")
         for change in (
             "DELETE FROM figures WHERE measure = 'CLOSED'",
             "DELETE FROM figures WHERE measure = 'MESSAGE_RECEIVED'",
@@ -233,60 +236,66 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         )
     ],
     (
-        invariant.OPENED_ONCE,
+        report_invariant.OPENED_ONCE,
         f"{CHANGEABLE} DELETE FROM figures WHERE measure = 'OPENED'",
     ),
     (
-        invariant.OPENED_ONCE,
+        report_invariant.OPENED_ONCE,
         "INSERT INTO figures SELECT * FROM figures WHERE measure = 'OPENED'",
     ),
-    (invariant.STAYS_WHILE_WAITING, "DELETE FROM queue_stays"),
+    (report_invariant.STAYS_WHILE_WAITING, "DELETE FROM queue_stays"),
     (
-        invariant.STAYS_WHILE_WAITING,
+        report_invariant.STAYS_WHILE_WAITING,
         "UPDATE queue_stays SET team_id = conversation_id WHERE left_at IS NULL",
     ),
     (
-        invariant.STAYS_WHILE_WAITING,
+        report_invariant.STAYS_WHILE_WAITING,
         "UPDATE conversations SET status = 'CLOSED', closed_at = relevo_now(),"
         " reserved_for_id = NULL"
         " WHERE status = 'QUEUED'",
     ),
-    (invariant.AVAILABLE_AS_IT_IS, "DELETE FROM availability_intervals WHERE ended_at IS NULL"),
-    (invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
     (
-        invariant.AVAILABLE_AS_IT_IS,
+        report_invariant.AVAILABLE_AS_IT_IS,
+        "DELETE FROM availability_intervals WHERE ended_at IS NULL",
+    ),
+    (report_invariant.AVAILABLE_AS_IT_IS, "UPDATE agents SET accepts_new = NOT accepts_new"),
+    (
+        report_invariant.AVAILABLE_AS_IT_IS,
         "UPDATE agents SET availability = 'AWAY' WHERE is_connected",
     ),
     (
-        invariant.CLOSED_WITH_ITS_HISTORY,
+        ticket_invariant.CLOSED_WITH_ITS_HISTORY,
         "UPDATE conversations SET ticket_link = 'PROPOSED' WHERE ticket_id IS NOT NULL",
     ),
     *[
         (promise, f"{IMMUTABLE_NO_MORE}; DELETE FROM ticket_actions")
-        for promise in (invariant.CLOSED_WITH_ITS_HISTORY, invariant.SUPPORT_CLOSED_WITH_A_TICKET)
+        for promise in (
+            ticket_invariant.CLOSED_WITH_ITS_HISTORY,
+            ticket_invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        )
     ],
     (
-        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        ticket_invariant.SUPPORT_CLOSED_WITH_A_TICKET,
         "UPDATE conversations c SET line = 'SUPPORT' WHERE status = 'CLOSED'",
     ),
     (
-        invariant.SUPPORT_CLOSED_WITH_A_TICKET,
+        ticket_invariant.SUPPORT_CLOSED_WITH_A_TICKET,
         "UPDATE assignments SET line = 'SUPPORT' WHERE ending = 'CLOSED'",
     ),
     *[
-        (invariant.PARTS_APART, f"{IMMUTABLE_NO_MORE}; UPDATE ticket_actions SET {change}")
+        (ticket_invariant.PARTS_APART, f"{IMMUTABLE_NO_MORE}; UPDATE ticket_actions SET {change}")
         for change in ("messages_after = NULL", "messages_until = messages_until + '1 s'")
     ],
     (
-        invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE,
+        workflow_invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE,
         "UPDATE teams SET is_active = false WHERE NOT is_todos",
     ),
-    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
-    (invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
-    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET next_key = 'nowhere'"),
-    (invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET status = 'STARTING'"),
-    (invariant.RUNS_ARE_RECORDED, "DELETE FROM workflow_run_steps"),
-    (invariant.RUNS_ARE_RECORDED, "UPDATE workflow_run_steps SET place = place + 1"),
+    (workflow_invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET is_active = false"),
+    (workflow_invariant.WORKFLOWS_GIVE_TO_WHO_IS_THERE, "UPDATE agents SET role = 'AUDITOR'"),
+    (workflow_invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET next_key = 'nowhere'"),
+    (workflow_invariant.RUNS_KNOW_THEIR_NEXT_STEP, "UPDATE workflow_runs SET status = 'STARTING'"),
+    (workflow_invariant.RUNS_ARE_RECORDED, "DELETE FROM workflow_run_steps"),
+    (workflow_invariant.RUNS_ARE_RECORDED, "UPDATE workflow_run_steps SET place = place + 1"),
     (invariant.NO_IDLE_CAPACITY, "UPDATE teams SET distribution = 'ROUND_ROBIN'"),
     (invariant.NO_IDLE_CAPACITY, BY_A_STEP),
     (verify.ROUTED_AGAIN, BY_A_STEP),
@@ -308,20 +317,20 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " WHERE team_id IN (SELECT id FROM teams WHERE is_todos)",
     ),
     (verify.WITHIN_LIMIT, SOME_DECISION % "'{candidates,0,capacity}', '0'"),
-    (invariant.WORKFLOWS_IN_ORDER, "UPDATE workflows SET position = 1"),
+    (workflow_invariant.WORKFLOWS_IN_ORDER, "UPDATE workflows SET position = 1"),
     (
-        invariant.RUNS_AS_PUBLISHED_LAST,
+        workflow_invariant.RUNS_AS_PUBLISHED_LAST,
         "UPDATE workflows SET revision_id = (SELECT id FROM workflow_revisions LIMIT 1)",
     ),
     (
-        invariant.RUNS_AS_PUBLISHED_LAST,
+        workflow_invariant.RUNS_AS_PUBLISHED_LAST,
         "INSERT INTO workflow_revisions"
         " (id, workspace_id, workflow_id, number, trigger, is_once, definition)"
         " SELECT gen_random_uuid(), workspace_id, workflow_id, 2, trigger, is_once, definition"
         " FROM workflow_revisions",
     ),
     (
-        invariant.RUNS_AS_PUBLISHED_LAST,
+        workflow_invariant.RUNS_AS_PUBLISHED_LAST,
         "ALTER TABLE workflow_revisions DISABLE TRIGGER workflow_revisions_never_change;"
         "UPDATE workflow_revisions SET is_once = NOT is_once",
     ),
@@ -425,7 +434,7 @@ async def seen_after(corruption: str, promises: Iterable[Invariant]) -> set[str]
 async def test_a_broken_promise_is_seen(
     office: Workspace, broken: Invariant | str, corruption: str
 ) -> None:
-    promises = [*invariant.ALWAYS, invariant.NO_IDLE_CAPACITY]
+    promises = [*verify.ALWAYS, invariant.NO_IDLE_CAPACITY]
     name = broken if isinstance(broken, str) else broken.promise
 
     assert await seen_after(corruption, promises) >= {name}
@@ -434,7 +443,7 @@ async def test_a_broken_promise_is_seen(
 def test_every_promise_is_tried() -> None:
     tried = {broken for broken, _ in CORRUPTIONS if isinstance(broken, Invariant)}
 
-    assert tried == {*invariant.ALWAYS, invariant.NO_IDLE_CAPACITY}
+    assert tried == {*verify.ALWAYS, invariant.NO_IDLE_CAPACITY}
 
 
 async def test_a_tree_may_be_ten_deep(workspace: Workspace) -> None:

@@ -15,7 +15,7 @@ from models.tag import TAGS_MAX
 from resolvers.contact import Contact
 from resolvers.context import Info
 from resolvers.decision import Assignment, Decision
-from resolvers.loaders import CONVERSATION_COLUMNS, Row, projected
+from resolvers.loaders import Row, projected
 from resolvers.pagination import (
     After,
     Before,
@@ -28,6 +28,7 @@ from resolvers.pagination import (
     Page,
     paginate,
 )
+from resolvers.projections import CONVERSATION_COLUMNS
 from resolvers.types import (
     Agent,
     Channel,

@@ -12,7 +12,7 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 from tortoise.expressions import RawSQL
 
-from models import contact_search, log, stickiness, variable
+from models import contact_search, log, variable
 from models.access import Actor
 from models.channel_holding import Held, of_groups
 from models.contact import Contact
@@ -21,169 +21,17 @@ from models.database import fetch
 from models.team import Team
 from models.ticket.record import Ticket
 from models.ticket.search import COLUMNS as TICKET_COLUMNS
-from models.visibility import VISIBLE, Visibility
+from models.visibility import Visibility
 from models.workflow.defect import Defect
 from models.workflow.definition import Definition
 from models.workflow.facts import facts_of
 from models.workflow.lint import lint
+from resolvers import projections
 from resolvers.pagination import BY_CREATION, Connection, Edge, Nested, Page, connected
 
 Row = Mapping[str, Any]
 ConnectionType = TypeVar("ConnectionType", bound=Connection[Any])
 Load = Callable[[list[UUID]], Awaitable[list[Row | None]]]
-
-CONVERSATION_COLUMNS = (
-    "id",
-    "workspace_id",
-    "line",
-    "status",
-    "contact_id",
-    "channel_id",
-    "team_id",
-    "assignee_id",
-    "queued_at",
-    "decision",
-    "last_message_id",
-    "reserved_for_id",
-    "snoozed_until",
-    "ticket_id",
-    "ticket_link",
-    "opened_at",
-    "last_activity_at",
-    "closed_at",
-    "version",
-    "now",
-)
-
-_CONVERSATION = f"""
-    SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
-    WHERE id = ANY($5) AND {VISIBLE}
-"""  # noqa: S608 - constants
-AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
-    a.capacity, a.load, a.idle_period_days, a.business_hours, EXISTS (
-        SELECT FROM presence_leases l
-        WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected"""
-_AGENT = f"""
-    SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
-"""  # noqa: S608 - constants
-TEAM_COLUMNS = """t.id, t.line, t.name, t.is_todos, t.is_active, t.parent_id, t.priority,
-    t.distribution, t.online_only, t.max_open, t.idle_period_days, t.reassignment_window_hours,
-    t.unassign_on_close, t.include_descendants, t.answer_timeout_minutes, t.ageing_minutes,
-    t.business_hours"""
-_TEAM = f"""
-    SELECT {TEAM_COLUMNS} FROM teams t WHERE t.workspace_id = $1 AND t.id = ANY($2)
-"""  # noqa: S608 - constants
-_CHANNEL = """
-    SELECT id, kind, name, status, default_line, sales_team_id, sales_agent_id, support_team_id,
-           bot_is_on
-    FROM channels WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_CONTACT = """
-    SELECT id, name, phone, email, created_at, owner_agent_id, owner_team_id, field_values,
-           merged_into_id
-    FROM contacts WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_TAG = """
-    SELECT id, name, created_at FROM tags WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_TAGS_OF = {
-    noun: f"""
-        SELECT x.{noun}_id AS key, t.id, t.name, t.created_at
-        FROM {noun}_tags x JOIN tags t ON t.id = x.tag_id
-        WHERE x.workspace_id = $1 AND x.{noun}_id = ANY($2) ORDER BY lower(t.name)
-    """  # noqa: S608 - constants
-    for noun in ("contact", "conversation", "ticket")
-}
-_CONTACT_FIELD = """
-    SELECT id, name, kind, choices, created_at
-    FROM contact_fields WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_SEGMENT = """
-    SELECT id, name, filter, created_at FROM segments WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_SNIPPET = """
-    SELECT id, name, text, created_at FROM snippets WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_WORKFLOW = """
-    SELECT w.id, w.name, w.position, w.status, w.version, w.draft, r.created_at AS published_at,
-           r.definition AS published, r.definition IS DISTINCT FROM w.draft
-               AS has_unpublished_changes
-    FROM workflows w LEFT JOIN workflow_revisions r ON r.id = w.revision_id
-    WHERE w.workspace_id = $1 AND w.id = ANY($2)
-"""
-RUN_COLUMNS = """r.id, r.workflow_id, v.number AS revision, r.trigger, r.source, r.contact_id,
-    r.conversation_id, r.status, r.next_key, r.due_at, r.failure, r.created_at, r.ended_at"""
-_RUN = f"""
-    SELECT {RUN_COLUMNS} FROM workflow_runs r JOIN workflow_revisions v ON v.id = r.revision_id
-    WHERE r.workspace_id = $1 AND r.id = ANY($2)
-"""  # noqa: S608 - constants
-_RUN_STEPS = """
-    SELECT run_id AS key, place, key AS step, kind, outcome, failure, next_key, at
-    FROM workflow_run_steps WHERE workspace_id = $1 AND run_id = ANY($2) ORDER BY run_id, place
-"""
-_MESSAGE = """
-    SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
-    FROM messages WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_CLOSING_REASON = """
-    SELECT id, name, is_active FROM closing_reasons WHERE workspace_id = $1 AND id = ANY($2)
-"""
-_CLOSURE = """
-    SELECT DISTINCT ON (conversation_id)
-           conversation_id AS key, id, agent_id, team_id, cause, reason_id, summary, closed_at
-    FROM closures WHERE workspace_id = $1 AND conversation_id = ANY($2)
-    ORDER BY conversation_id, closed_at DESC
-"""
-_ASSIGNMENT = """
-    SELECT conversation_id AS key, id, agent_id, team_id, rule, decision, started_at, ended_at,
-           ending
-    FROM assignments
-    WHERE workspace_id = $1 AND conversation_id = ANY($2) AND ended_at IS NULL
-"""
-# Only the newest closing of a contact's line binds it to anybody.
-_STICKY = f"""
-    SELECT c.id AS key, {stickiness.COLUMNS}
-    FROM conversations c
-    JOIN workspaces w ON w.id = c.workspace_id
-    CROSS JOIN LATERAL (
-        SELECT x.* FROM closures x WHERE x.conversation_id = c.id
-        ORDER BY x.closed_at DESC LIMIT 1) s
-    {stickiness.JOINS}
-    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND c.status = 'CLOSED' AND NOT EXISTS (
-        SELECT FROM conversations o JOIN closures y ON y.conversation_id = o.id
-        WHERE o.contact_id = c.contact_id AND o.line = c.line AND y.closed_at > s.closed_at)
-"""  # noqa: S608 - constants
-_POSITION = """
-    SELECT c.id AS key, (
-        SELECT count(*) FROM conversations o
-        WHERE o.team_id = c.team_id AND o.status = 'QUEUED'
-          AND (o.queued_at, o.id) <= (c.queued_at, c.id)) AS position
-    FROM conversations c
-    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND c.status = 'QUEUED'
-"""
-_CLOSES_AT = """
-    SELECT c.id AS key, c.last_activity_at + make_interval(days => p.days) AS closes_at
-    FROM conversations c
-    JOIN workspaces w ON w.id = c.workspace_id
-    LEFT JOIN teams t ON t.id = c.team_id
-    LEFT JOIN agents a ON a.id = c.assignee_id
-    CROSS JOIN LATERAL (SELECT coalesce(
-        a.idle_period_days, t.idle_period_days, w.idle_period_days) AS days) p
-    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND p.days > 0
-      AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
-"""
-_WAITING = """
-    SELECT team_id AS key, count(*) AS waiting, min(queued_at) AS longest_since,
-           relevo_now() AS now
-    FROM conversations WHERE workspace_id = $1 AND team_id = ANY($2) AND status = 'QUEUED'
-    GROUP BY team_id
-"""
-_PARTS = {
-    table: f"""
-        SELECT id AS key, * FROM {table} WHERE workspace_id = $1 AND id = ANY($2)
-    """  # noqa: S608 - constants
-    for table in ("assignments", "closures", "messages", "ticket_actions")
-}
 
 
 class Loaders:
@@ -216,7 +64,7 @@ class Loaders:
 
         async def load(keys: list[UUID]) -> list[Row | None]:
             seen = await Visibility.of(self._actor)
-            rows = await fetch(_CONVERSATION, *seen.arguments, list(set(keys)))
+            rows = await fetch(projections.CONVERSATION, *seen.arguments, list(set(keys)))
             found: dict[UUID, Row] = {row["id"]: dict(row) for row in rows}
             return [found.get(key) for key in keys]
 
@@ -224,40 +72,42 @@ class Loaders:
 
     @cached_property
     def agents(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_AGENT)
+        return self._by_key(projections.AGENT)
 
     @cached_property
     def teams(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_TEAM)
+        return self._by_key(projections.TEAM)
 
     @cached_property
     def channels(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_CHANNEL)
+        return self._by_key(projections.CHANNEL)
 
     @cached_property
     def contacts(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_CONTACT)
+        return self._by_key(projections.CONTACT)
 
     @cached_property
     def tags(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_TAG)
+        return self._by_key(projections.TAG)
 
     @cached_property
     def tags_of(self) -> "Mapping[str, DataLoader[UUID, list[Row]]]":
         """The tags of contacts, conversations and tickets, by name."""
-        return {noun: self._lists_by_key(statement) for noun, statement in _TAGS_OF.items()}
+        return {
+            noun: self._lists_by_key(statement) for noun, statement in projections.TAGS_OF.items()
+        }
 
     @cached_property
     def contact_fields(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_CONTACT_FIELD)
+        return self._by_key(projections.CONTACT_FIELD)
 
     @cached_property
     def segments(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_SEGMENT)
+        return self._by_key(projections.SEGMENT)
 
     @cached_property
     def snippets(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_SNIPPET)
+        return self._by_key(projections.SNIPPET)
 
     @cached_property
     def variables(self) -> "DataLoader[UUID, variable.Values | None]":
@@ -274,7 +124,7 @@ class Loaders:
 
     @cached_property
     def workflows(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_WORKFLOW)
+        return self._by_key(projections.WORKFLOW)
 
     @cached_property
     def defects(self) -> "DataLoader[Definition, list[Defect]]":
@@ -289,49 +139,49 @@ class Loaders:
     @cached_property
     def workflow_runs(self) -> "DataLoader[UUID, Row | None]":
         """Whoever sees their conversation: who loads them asks for that."""
-        return self._by_key(_RUN)
+        return self._by_key(projections.RUN)
 
     @cached_property
     def run_steps(self) -> "DataLoader[UUID, list[Row]]":
         """What the steps of a run came to, in their order."""
-        return self._lists_by_key(_RUN_STEPS)
+        return self._lists_by_key(projections.RUN_STEPS)
 
     @cached_property
     def messages(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_MESSAGE)
+        return self._by_key(projections.MESSAGE)
 
     @cached_property
     def closing_reasons(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_CLOSING_REASON)
+        return self._by_key(projections.CLOSING_REASON)
 
     @cached_property
     def closures(self) -> "DataLoader[UUID, Row | None]":
         """The last closure, by conversation."""
-        return self._by_key(_CLOSURE)
+        return self._by_key(projections.CLOSURE)
 
     @cached_property
     def assignments(self) -> "DataLoader[UUID, Row | None]":
         """The open assignment, by conversation."""
-        return self._by_key(_ASSIGNMENT)
+        return self._by_key(projections.ASSIGNMENT)
 
     @cached_property
     def positions(self) -> "DataLoader[UUID, Row | None]":
         """The place in its queue, from 1, by conversation."""
-        return self._by_key(_POSITION)
+        return self._by_key(projections.POSITION)
 
     @cached_property
     def sticky(self) -> "DataLoader[UUID, Row | None]":
         """What the newest closing of a contact's line leaves behind, by conversation."""
-        return self._by_key(_STICKY)
+        return self._by_key(projections.STICKY)
 
     @cached_property
     def closing_times(self) -> "DataLoader[UUID, Row | None]":
-        return self._by_key(_CLOSES_AT)
+        return self._by_key(projections.CLOSES_AT)
 
     @cached_property
     def waiting(self) -> "DataLoader[UUID, Row | None]":
         """How many wait and since when, by team."""
-        return self._by_key(_WAITING)
+        return self._by_key(projections.WAITING)
 
     @cached_property
     def held_channels(self) -> "DataLoader[UUID, Held | None]":
@@ -356,7 +206,7 @@ class Loaders:
     @cached_property
     def parts(self) -> "Mapping[str, DataLoader[UUID, Row | None]]":
         """By their own id, whoever may see their conversation: who loads them asks for that."""
-        return {table: self._by_key(statement) for table, statement in _PARTS.items()}
+        return {table: self._by_key(statement) for table, statement in projections.PARTS.items()}
 
     @cached_property
     def queues_seen(self) -> "DataLoader[UUID, bool]":
@@ -496,7 +346,7 @@ class Loaders:
 async def projected(conversations: Any) -> list[Row]:
     """The columns a list shows, with the moment they were read at."""
     rows: list[Row] = await conversations.annotate(now=RawSQL("relevo_now()")).values(
-        *CONVERSATION_COLUMNS
+        *projections.CONVERSATION_COLUMNS
     )
     return rows
 

@@ -12,7 +12,6 @@ import strawberry
 from resolvers.context import Info
 from resolvers.hours import BusinessHours
 from resolvers.ids import encode
-from resolvers.loaders import AGENT_COLUMNS, TEAM_COLUMNS
 from resolvers.pagination import (
     After,
     Before,
@@ -25,6 +24,7 @@ from resolvers.pagination import (
     Page,
     place,
 )
+from resolvers.projections import AGENT_COLUMNS, TEAM_COLUMNS
 from resolvers.vocabulary import (
     Availability,
     Cause,

@@ -12,8 +12,9 @@ from models.workflow.run import RunStatus, StepOutcome
 from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.enums import described
-from resolvers.loaders import RUN_COLUMNS, Row
+from resolvers.loaders import Row
 from resolvers.pagination import Connection, Edge, Keyset, Nested, Page
+from resolvers.projections import RUN_COLUMNS
 from resolvers.types import Node, column
 from resolvers.workflow import Workflow, workflow_of
 from resolvers.workflow_words import Source, Trigger

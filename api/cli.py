@@ -25,6 +25,7 @@ SCOPES = (
     *("conversations:read", "conversations:write", "conversations:assign"),
     *("messages:receive", "contacts:read", "contacts:write", "contacts:own"),
     *("presence:write", "settings:read", "settings:write", "reports:read"),
+    *("tickets:read", "tickets:write"),
 )
 GRACE_SECONDS = 8  # less than the 10 s after which `relevo up` and most platforms kill
 

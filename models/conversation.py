@@ -179,11 +179,16 @@ class Conversation(Record):
         on_behalf_of: UUID | None = None,
         is_activity: bool = True,
     ) -> UUID:
-        """Answer the customer; returns the message's id. A reminder is no activity."""
+        """Answer the customer; returns the message's id. A reminder is no activity.
+
+        Workflows say good-bye, too: after the closing, which nothing that they send undoes.
+        """
         message.require_text(text)
-        self.require_open()
+        if by.kind is not ActorKind.WORKFLOW:
+            self.require_open()
         await self.require_workable(by)
-        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of, is_activity=is_activity)
+        active = is_activity and self.is_open
+        return await self._say(Direction.OUTBOUND, text, by, on_behalf_of, is_activity=active)
 
     async def note(self, text: str, *, by: Actor) -> UUID:
         """Add a note that only the workspace reads; returns its id."""

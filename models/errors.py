@@ -36,7 +36,7 @@ lower camel case to ids, numbers and enum values.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -480,10 +480,15 @@ class FieldValueInvalid(RuleViolation):
 
 
 class VariableUnknown(RuleViolation):
-    """Texts have the variables that are listed, and no others."""
+    """Texts have variables of a few names, and no others."""
 
-    def __init__(self, *, names: list[str], path: str = "input.text") -> None:
-        super().__init__(f"There is no variable {', '.join(names)}.", path=path, variable=names)
+    def __init__(self, *, names: list[str], known: Sequence[str], path: str = "input.text") -> None:
+        unknown = ", ".join(name or "without a name" for name in names)
+        super().__init__(
+            f"There is no variable {unknown}: there are {', '.join(known)}.",
+            path=path,
+            variable=names,
+        )
 
 
 class NameTaken(RuleViolation):

@@ -33,7 +33,7 @@ Values = Mapping[str, str | None]
 def require_known(text: str, *, path: str = "input.text") -> None:
     """Raise VariableUnknown unless every variable of the text is one."""
     if unknown := unknown_in(text):
-        raise VariableUnknown(names=unknown, path=path)
+        raise VariableUnknown(names=unknown, known=(*NAMES, f"{FIELD_PREFIX}..."), path=path)
 
 
 def unknown_in(text: str) -> list[str]:
@@ -84,7 +84,10 @@ def _is_known(name: str) -> bool:
 _VALUES = f"""
     SELECT c.id, jsonb_build_object(
         'agent.name', a.name, 'channel.name', h.name, 'contact.email', o.email,
-        'contact.name', o.name, 'contact.phone', o.phone, 'team.name', t.name,
+        'contact.name', CASE WHEN NOT EXISTS (
+            -- Whoever never said a name is called what the channel calls it.
+            SELECT FROM contact_identities i WHERE i.contact_id = o.id AND i.external_id = o.name
+        ) THEN o.name END, 'contact.phone', o.phone, 'team.name', t.name,
         'ticket.number', k.number::text, 'ticket.subject', k.subject, 'workspace.name', w.name
     ) || coalesce((
         SELECT jsonb_object_agg('{FIELD_PREFIX}' || btrim(f.name), o.field_values ->> f.id::text)

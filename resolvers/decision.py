@@ -6,9 +6,12 @@ from uuid import UUID
 import orjson
 import strawberry
 
+from models import precedence
+from models.precedence import Directed
 from resolvers.context import Info
 from resolvers.types import Agent, Node, Row, agent_of, column
 from resolvers.vocabulary import Distribution, Ending, Outcome, Reason, Rule, TieBreak, Verdict
+from resolvers.workflow import Workflow, workflow_of
 
 
 @strawberry.type(
@@ -86,6 +89,21 @@ class Decision:
     def passed_over(self) -> list[Reason]:
         routed = self.made.get("routed") or {}
         return [Reason(reason) for reason in routed.get("passed", ())]
+
+    @strawberry.field(description="The workflow that chose the place, if one did.")
+    async def workflow(self, info: Info) -> Workflow | None:
+        return await workflow_of(info, self._step.workflow_id if self._step else None)
+
+    @strawberry.field(description="The key of the workflow's step that did.")
+    def workflow_step(self) -> str | None:
+        return self._step.key if self._step else None
+
+    @property
+    def _step(self) -> Directed | None:
+        routed = self.made.get("routed")
+        if not routed or self.made["rule"] != Rule.WORKFLOW:
+            return None
+        return precedence.place(precedence.recall(routed["facts"])).step
 
     @strawberry.field(description="The winner.")
     async def winner(self, info: Info) -> Agent | None:

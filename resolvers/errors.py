@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from enum import Enum
 from inspect import cleandoc
+from operator import attrgetter
 from typing import Any
 
 import strawberry
@@ -19,7 +20,10 @@ def _leaves(error: type[RuleViolation]) -> Iterator[type[RuleViolation]]:
 
 
 # A new violation needs no second registration: its class is its code, and describes it.
-_told = {leaf.code: cleandoc(leaf.__doc__ or "") for leaf in _leaves(RuleViolation)}
+_told = {
+    leaf.code: cleandoc(leaf.__doc__ or "")
+    for leaf in sorted(_leaves(RuleViolation), key=attrgetter("code"))
+}
 _codes: Any = Enum("UserErrorCode", {code: code for code in _told})  # type: ignore[misc]  # made here
 _codes.__doc__ = "Which rule said no; treat a code that you do not know as a refusal."
 UserErrorCode = described(_codes, "UserErrorCode", **_told)

@@ -88,6 +88,7 @@ described(
     CYCLE="Its steps go round.",
     NO_CASES="A branch has no cases.",
     STEP_WITHOUT_CONVERSATION="A step needs a conversation, and there may be none.",
+    STEP_AFTER_CLOSING="A step moves or closes what is closed by then.",
     TARGET_MISSING="A step assigns to nobody, to both an agent and a team, or to one that is gone.",
     TARGET_INACTIVE="A step assigns to an agent or a team that is not active.",
     TEAM_WITHOUT_MEMBERS="A step assigns to a team in which nobody can get anything.",

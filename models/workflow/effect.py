@@ -48,13 +48,18 @@ async def _unassign(step: UnassignStep, run: WorkflowRun) -> Taken:
 async def _send(step: SendMessageStep, run: WorkflowRun) -> Taken:
     async with tx():
         conversation = await Conversation.locked(run.conversation, by=run.actor)
-        text = await variable.fill(
-            step.text, workspace_id=run.workspace_id, conversation_id=conversation.id
-        )
         await conversation.send(
-            text, by=run.actor, is_activity=run.trigger is not Trigger.IDLE_REMINDER
+            await _filled(step.text, run),
+            by=run.actor,
+            is_activity=run.trigger is not Trigger.IDLE_REMINDER,
         )
     return Taken(next_key=step.next)
+
+
+async def _filled(text: str, run: WorkflowRun) -> str:
+    return await variable.fill(
+        text, workspace_id=run.workspace_id, conversation_id=run.conversation
+    )
 
 
 async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
@@ -84,7 +89,7 @@ async def _close(step: CloseStep, run: WorkflowRun) -> Taken:
             Cause.WORKFLOW,
             by=run.actor,
             reason_id=step.reason_id,
-            summary=step.summary,
+            summary=step.summary and await _filled(step.summary, run),
         )
     return Taken(next_key=step.next)
 

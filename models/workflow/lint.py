@@ -16,7 +16,7 @@ from models.workflow.definition import (
 )
 from models.workflow.facts import Facts, facts_of
 from models.workflow.lint_conditions import of_conditions
-from models.workflow.lint_steps import of_step, without_conversation
+from models.workflow.lint_steps import after_closing, of_step, without_conversation
 
 # More say nothing that these do not.
 DEFECTS_MAX = 100
@@ -36,13 +36,14 @@ def lint(definition: Definition, facts: Facts) -> list[Defect]:
         *_of_ways(definition.steps),
         *(defect for step in definition.steps for defect in of_step(step, definition, facts)),
         *without_conversation(definition),
+        *after_closing(definition),
     ]
     return found[:DEFECTS_MAX]
 
 
 def _of_size(definition: Definition) -> Iterator[Defect]:
     if not definition.steps:
-        yield Defect(DefectKind.NO_STEPS, None, "A workflow has steps.")
+        yield Defect(DefectKind.NO_STEPS, None, "It does nothing: add a step.")
     if len(definition.steps) > STEPS_MAX:
         message = f"There are at most {STEPS_MAX} steps."
         yield Defect(DefectKind.TOO_MANY_STEPS, None, message)

@@ -47,6 +47,8 @@ Found = Iterator[tuple[DefectKind, str]]
 _PERHAPS_WITHOUT_CONVERSATION = frozenset({Trigger.CONTACT_TAGGED})
 # These are met by conversations only.
 _OF_CONVERSATIONS = (ChannelCondition, LineCondition)
+# These fail once the conversation is closed.
+_OF_WHAT_IS_OPEN = AssignStep | SetLineStep | CloseStep | BotOffStep
 
 
 def of_step(step: Step, definition: Definition, facts: Facts) -> Iterator[Defect]:
@@ -80,6 +82,26 @@ def without_conversation(definition: Definition) -> Iterator[Defect]:
         ahead.extend(_ways_without(step))
 
 
+def after_closing(definition: Definition) -> Iterator[Defect]:
+    """The steps that would move or close what is closed by then: they would always fail."""
+    if not definition.steps:
+        return
+    by_key = definition.by_key
+    seen: set[tuple[str, bool]] = set()
+    ahead = [(definition.steps[0].key, definition.trigger is Trigger.CONVERSATION_CLOSED)]
+    while ahead:
+        key, is_closed = ahead.pop()
+        step = by_key.get(key)
+        if step is None or (key, is_closed) in seen:
+            continue
+        seen.add((key, is_closed))
+        if is_closed and isinstance(step, _OF_WHAT_IS_OPEN):
+            message = "The conversation is closed by then."
+            yield Defect(DefectKind.STEP_AFTER_CLOSING, key, message)
+        is_closed = is_closed or isinstance(step, CloseStep)
+        ahead.extend((following, is_closed) for following in ways_on(step))
+
+
 def _ways_without(step: Step) -> list[str]:
     """The ways on that a run without a conversation may take."""
     if not isinstance(step, BranchStep):
@@ -100,7 +122,7 @@ def _needs_conversation(step: Step) -> bool:
 
 def _assign(step: AssignStep, definition: Definition, facts: Facts) -> Found:
     if (step.agent_id is None) == (step.team_id is None):
-        yield DefectKind.TARGET_MISSING, "It is assigned to an agent or to a team."
+        yield DefectKind.TARGET_MISSING, "Say which agent or which team gets it, one of both."
         return
     yield from _to_agent(step, facts) if step.agent_id else _to_team(step, definition, facts)
 
@@ -159,7 +181,11 @@ def _send(step: SendMessageStep, _definition: Definition, _facts: Facts) -> Foun
     if len(step.text.encode()) > TEXT_BYTES_MAX:
         message = f"A message has at most {TEXT_BYTES_MAX} bytes of UTF-8."
         yield DefectKind.TEXT_TOO_LONG, message
-    for name in variable.unknown_in(step.text):
+    yield from _variables(step.text)
+
+
+def _variables(text: str) -> Found:
+    for name in variable.unknown_in(text):
         yield DefectKind.VARIABLE_UNKNOWN, f"There is no variable {name[:_TOLD_LENGTH_MAX]}."
 
 
@@ -183,14 +209,16 @@ def _close(step: CloseStep, _definition: Definition, facts: Facts) -> Found:
             yield DefectKind.REASON_MISSING, "The closing reason is gone."
         elif not is_offered:
             yield DefectKind.REASON_INACTIVE, "The closing reason is no longer offered."
-    if step.summary is not None and len(step.summary) > SUMMARY_LENGTH_MAX:
+    summary = step.summary or ""
+    if len(summary) > SUMMARY_LENGTH_MAX:
         message = f"A summary has at most {SUMMARY_LENGTH_MAX} characters."
         yield DefectKind.TEXT_TOO_LONG, message
+    yield from _variables(summary)
 
 
 def _branch(step: BranchStep, _definition: Definition, _facts: Facts) -> Found:
     if not step.cases:
-        yield DefectKind.NO_CASES, "A branch has cases."
+        yield DefectKind.NO_CASES, "The branch goes nowhere: add a case."
     if len(step.cases) > CASES_MAX:
         yield DefectKind.TOO_MANY_CASES, f"A branch has at most {CASES_MAX} cases."
 

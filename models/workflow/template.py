@@ -132,7 +132,7 @@ def _team_first(_template: Template, filling: Filling) -> Definition:
 def _welcome(template: Template, filling: Filling) -> Definition:
     return Definition(
         trigger=Trigger.CONVERSATION_OPENED,
-        conditions=(SourceCondition(sources=(Source.CONTACT,)),),
+        conditions=(SourceCondition(sources=(Source.CONTACT,)), HoursCondition(are_open=True)),
         steps=(_message(template, filling),),
     )
 
@@ -146,7 +146,11 @@ def _out_of_hours(template: Template, filling: Filling) -> Definition:
 
 
 def _all_busy(template: Template, filling: Filling) -> Definition:
-    return Definition(trigger=Trigger.NOBODY_ELIGIBLE, steps=(_message(template, filling),))
+    return Definition(
+        trigger=Trigger.NOBODY_ELIGIBLE,
+        conditions=(HoursCondition(are_open=True),),
+        steps=(_message(template, filling),),
+    )
 
 
 def _agent_assigned(template: Template, filling: Filling) -> Definition:

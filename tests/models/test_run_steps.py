@@ -9,6 +9,7 @@ from models.base import Line
 from models.closure import Cause
 from models.conversation import Status
 from models.database import fetchval
+from models.errors import ConversationClosed
 from models.workflow import advance
 from models.workflow.definition import (
     BotOffStep,
@@ -220,6 +221,27 @@ async def test_what_is_of_the_support_desk_closes_with_a_ticket(workspace: Works
 
     assert after.status is Status.CLOSED
     assert after.ticket_id is not None
+
+
+async def test_good_bye_is_said_after_the_closing_and_is_no_activity(workspace: Workspace) -> None:
+    by = by_system(workspace)
+    good_bye = SendMessageStep(key="one", text="Good-bye, {{contact.name|friend}}.")
+    await published(workspace, good_bye, trigger=Trigger.CONVERSATION_CLOSED)
+    channel = await a_channel(workspace)
+    wrote = await a_message(channel, sender="5511990001", name="5511990001")
+    conversation = await Conversation.get(id=wrote.conversation_id)
+
+    await _close(conversation, workspace)
+
+    after = await Conversation.get(id=conversation.id)
+    said = await fetchval("SELECT text FROM messages WHERE direction = 'OUTBOUND'")
+    # A contact that never said its name has none, whatever the channel calls it.
+    assert said == "Good-bye, friend."
+    assert after.status is Status.CLOSED
+    assert after.last_activity_at == after.closed_at
+    async with working(conversation.id, by=by) as closed:
+        with pytest.raises(ConversationClosed):
+            await closed.send("Wait!", by=by)
 
 
 async def test_what_is_closed_cannot_be_closed(workspace: Workspace) -> None:

@@ -142,6 +142,18 @@ DEFECTS: list[tuple[Definition, set[tuple[DefectKind, str | None]]]] = [
         ),
         {(K.CYCLE, "a")},
     ),
+    (
+        with_steps(CloseStep(key="close", next="again"), CloseStep(key="again")),
+        {(K.STEP_AFTER_CLOSING, "again")},
+    ),
+    (
+        with_steps(SetLineStep(key="line", line=Line.SALES), trigger=Trigger.CONVERSATION_CLOSED),
+        {(K.STEP_AFTER_CLOSING, "line")},
+    ),
+    (
+        with_steps(CloseStep(key="close", summary="For {{customer.name}}.")),
+        {(K.VARIABLE_UNKNOWN, "close")},
+    ),
     (assigning(team_id=None), {(K.TARGET_MISSING, "give")}),
     (assigning(agent_id=HERE), {(K.TARGET_MISSING, "give")}),
     (assigning(team_id=GONE), {(K.TARGET_MISSING, "give")}),

@@ -20,6 +20,7 @@ from models.workflow.definition import (
     AssignStep,
     BranchStep,
     Case,
+    CloseStep,
     LineCondition,
     Marked,
     SendMessageStep,
@@ -260,7 +261,8 @@ async def test_what_runs_once_begins_with_the_first_message_that_meets_its_condi
 
 
 async def test_a_step_that_fails_ends_the_run_and_says_why(workspace: Workspace) -> None:
-    close_first = await published(workspace, GREET, TELL, trigger=Trigger.CONVERSATION_CLOSED)
+    again = CloseStep(key="again", next="tell")
+    close_first = await published(workspace, again, TELL, trigger=Trigger.CONVERSATION_CLOSED)
     conversation = await a_conversation(workspace)
 
     async with working(conversation.id, by=by_system(workspace)) as held:
@@ -268,7 +270,7 @@ async def test_a_step_that_fails_ends_the_run_and_says_why(workspace: Workspace)
 
     run = await the_run(close_first)
     assert (run.status, run.failure) == (RunStatus.FAILED, "CONVERSATION_CLOSED")
-    assert await came_to(run) == [("greet", "FAILED", "CONVERSATION_CLOSED")]
+    assert await came_to(run) == [("again", "FAILED", "CONVERSATION_CLOSED")]
     told = await fetchval(
         "SELECT data ->> 'failure' FROM events WHERE kind = 'WORKFLOW_RUN_FAILED'"
     )

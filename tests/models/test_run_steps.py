@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from models import Closure, Conversation, Workspace, closing
+from models import Closure, Contact, Conversation, Workspace, closing
 from models.base import Line
 from models.closure import Cause
 from models.conversation import Status
@@ -228,8 +228,9 @@ async def test_good_bye_is_said_after_the_closing_and_is_no_activity(workspace: 
     good_bye = SendMessageStep(key="one", text="Good-bye, {{contact.name|friend}}.")
     await published(workspace, good_bye, trigger=Trigger.CONVERSATION_CLOSED)
     channel = await a_channel(workspace)
-    wrote = await a_message(channel, sender="5511990001", name="5511990001")
+    wrote = await a_message(channel, sender="5511990001")
     conversation = await Conversation.get(id=wrote.conversation_id)
+    await Contact.filter(id=conversation.contact_id).update(name="5511990001")
 
     await _close(conversation, workspace)
 

@@ -122,8 +122,15 @@ def present(error: GraphQLError, request_id: str, *, stranger: bool) -> GraphQLE
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions=extensions(code, request_id, retryable=retryable),
+        extensions={**extensions(code, request_id, retryable=retryable), **_argument(error)},
     )
+
+
+def _argument(error: GraphQLError) -> dict[str, list[str]]:
+    """The argument at fault, where one is: `path` names only the field."""
+    cause = _cause(error)
+    path = cause.path if isinstance(cause, DomainError) else None
+    return {"argument": path.split(".")} if path else {}
 
 
 def extensions(code: str, request_id: str, *, retryable: bool = False) -> dict[str, object]:

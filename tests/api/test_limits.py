@@ -10,7 +10,7 @@ import strawberry
 from graphql import get_introspection_query
 from strawberry.types.execution import ExecutionResult
 
-from models.errors import Forbidden
+from models.errors import BadUserInput, Forbidden
 from resolvers import guard
 from resolvers.guard import SCHEMA_EXTENSIONS, DocumentGuard, OperationTimeout
 from resolvers.limits import (
@@ -91,6 +91,10 @@ class Query:
     @strawberry.field
     def refused(self) -> str | None:
         raise Forbidden("look")
+
+    @strawberry.field
+    def misread(self) -> str | None:
+        raise BadUserInput("The text is empty.", path="input.summary")
 
     @strawberry.field
     def broken(self) -> str | None:
@@ -357,6 +361,18 @@ async def test_a_refusal_of_the_domain_is_told_and_a_bug_is_not() -> None:
             "requestId": "request-1",
             "retryable": False,
         },
+    }
+
+
+async def test_a_refusal_names_the_argument_at_fault() -> None:
+    result = await run("{ misread }")
+
+    [error] = result.errors or ()
+    assert error.extensions == {
+        "code": "BAD_USER_INPUT",
+        "requestId": "request-1",
+        "retryable": False,
+        "argument": ["input", "summary"],
     }
 
 

@@ -95,8 +95,9 @@ async def merge(*, survivor_id: UUID, merged_id: UUID, by: Actor) -> None:
 async def split(id: UUID, *, by: Actor) -> UUID:
     """Undo the merge of a contact into its survivor, whose id is returned.
 
-    It gets back what moved, and the conversations opened since where only it can be reached; the
-    survivor keeps what it was given, or changed, meanwhile. Raises NotFound, ContactNotMerged,
+    It gets back what moved, and the conversations opened since where only it can be reached, with
+    the tickets created since for none but those; the survivor keeps what else it was given, or
+    changed, meanwhile. Raises NotFound, ContactNotMerged,
     Forbidden, and ContactMerged when the survivor was merged itself: that is split first.
     """
     by.require(Right.EDIT_CONTACTS)
@@ -113,7 +114,9 @@ async def split(id: UUID, *, by: Actor) -> UUID:
         )
         await _give(transaction, [row["id"] for row in conversations], [], id)
         await end_reservations(transaction, id)
-        tickets = await succession.lock_of_requester(transaction, survivor_id, moved.tickets)
+        tickets = await succession.lock_going_back(
+            transaction, survivor_id, moved.tickets, since, [row["id"] for row in conversations]
+        )
         await succession.give(transaction, tickets, id, by=by)
         await _take_tags(transaction, survivor_id, moved.tags)
         await _give_up(transaction, survivor, contacts[id], moved, by=by)

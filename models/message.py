@@ -86,17 +86,23 @@ async def append(
 ) -> Appended:
     """Add to a conversation whose lock the caller holds; activity restarts its idle time.
 
-    Notes are activity, but never the last message that a list shows to agents. An answer of who
-    holds the conversation ends its time for answering; what no person wrote answers nothing.
+    It comes after what was said before it, even where the clock stepped back: by their times the
+    parts of a conversation's history are told apart. Notes are activity, but never the last message
+    that a list shows to agents. An answer of who holds the conversation ends its time for
+    answering; what no person wrote answers nothing.
     """
     message_id = uuid4()
     seconds: int | None = await transaction.fetchval(
         """
         WITH message AS (
             INSERT INTO messages (id, workspace_id, conversation_id, direction, text,
-                                  author_agent_id, external_id, channel_id, delivery)
+                                  author_agent_id, external_id, channel_id, delivery, created_at)
             VALUES ($1, $2, $3, $4::text, $5, $6, $7, $8,
-                    CASE WHEN $4::text = 'OUTBOUND' THEN 'PENDING' END)
+                    CASE WHEN $4::text = 'OUTBOUND' THEN 'PENDING' END,
+                    greatest(relevo_now(), interval '1 microsecond' + greatest(
+                        (SELECT max(m.created_at) FROM messages m WHERE m.conversation_id = $3),
+                        (SELECT max(a.messages_until) FROM ticket_actions a
+                         WHERE a.conversation_id = $3))))
         ), answered AS (
             UPDATE assignments SET unanswered_since = NULL
             WHERE $4::text = 'OUTBOUND' AND conversation_id = $3 AND ended_at IS NULL

@@ -51,17 +51,25 @@ DONE = Nested(
     """,
     BY_CREATION,
 )
-# What was said in a conversation after an instant, or since its beginning, and until another.
-PART = Nested(
+
+
+def _part(visible: str) -> Nested:
+    """What was said in a conversation after an instant, or since its beginning, and until another.
+
+    Private notes are for whoever sees the conversation `c`.
     """
-    SELECT m.id, m.conversation_id, m.direction, m.author_agent_id, m.external_id, m.text,
-           m.delivery, m.created_at
-    FROM ticket_actions a JOIN messages m ON m.conversation_id = a.conversation_id
-    WHERE a.workspace_id = $1 AND a.id = p.id AND m.created_at <= a.messages_until
-      AND m.created_at > coalesce(a.messages_after, '-infinity')
-    """,
-    BY_CREATION,
-)
+    return Nested(
+        f"""
+        SELECT m.id, m.conversation_id, m.direction, m.author_agent_id, m.external_id, m.text,
+               m.delivery, m.created_at
+        FROM ticket_actions a JOIN conversations c ON c.id = a.conversation_id
+        JOIN messages m ON m.conversation_id = c.id
+        WHERE a.workspace_id = $1 AND a.id = p.id AND m.created_at <= a.messages_until
+          AND m.created_at > coalesce(a.messages_after, '-infinity')
+          AND (m.direction <> 'NOTE' OR {visible})
+        """,  # noqa: S608 - constants and ids of ours
+        BY_CREATION,
+    )
 
 
 @strawberry.type(description="What was done about a ticket; it never changes.")
@@ -86,14 +94,20 @@ class TicketAction(Node):
 
         return await conversation_of(info, self.row["conversation_id"])
 
-    @strawberry.field(description="The closing that appended it; null for the others.")
+    @strawberry.field(
+        description="The closing that appended it; null for the others, or when its conversation "
+        "is not visible to you."
+    )
     async def closure(self, info: Info) -> Closure | None:
         id = self.row["closure_id"]
-        return Closure.of(await info.context.loaders.parts["closures"].load(id) if id else None)
+        loaders = info.context.loaders
+        seen = id and await loaders.conversations.load(self.row["conversation_id"])
+        return Closure.of(await loaders.parts["closures"].load(id) if seen else None)
 
     @strawberry.field(
-        description="The part of the conversation that the closing appended, its private notes "
-        "too, the oldest first: whoever sees the ticket reads it."
+        description="The part of the conversation that the closing appended, the oldest first: "
+        "whoever sees the ticket reads what was said with the customer, and whoever sees the "
+        "conversation its private notes, too."
     )
     async def messages(
         self,
@@ -105,8 +119,9 @@ class TicketAction(Node):
     ) -> Annotated["MessageConnection", strawberry.lazy("resolvers.conversation")]:
         from resolvers.conversation import MessageConnection, MessageEdge
 
+        visible = await info.context.loaders.sight.load(info.context.by.workspace_id)
         return await info.context.loaders.nested(
-            PART,
+            _part(visible),
             self.row["id"],
             Page(first, after, last, before),
             node=lambda row: Message(row=row),
@@ -134,7 +149,12 @@ class Ticket(Node):
     priority = column(TicketPriority, "priority", "How much it matters.")
     created_at = column(datetime, "created_at", "When it was opened.")
     updated_at = column(datetime, "updated_at", "When it changed last, or something was done.")
-    version = column(int, "version", "Grows with every change; send it as `expectedVersion`.")
+    version = column(
+        int,
+        "version",
+        "Grows with every change of what it says, but with no action; send it as "
+        "`expectedVersion`.",
+    )
 
     @strawberry.field(description="Whose request it is; null when not visible to you.")
     async def requester(self, info: Info) -> Contact | None:

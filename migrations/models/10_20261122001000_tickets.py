@@ -76,6 +76,9 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             opened_by_id uuid,
             updated_at timestamptz NOT NULL DEFAULT relevo_now(),
             version int NOT NULL,
+            words tsvector NOT NULL GENERATED ALWAYS AS (
+                to_tsvector('simple', subject || ' ' || coalesce(description, ''))
+                || array_to_tsvector(ARRAY['#' || workspace_id::text])) STORED,
             CONSTRAINT tickets_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id),
             CONSTRAINT tickets_of_workspace UNIQUE (workspace_id, id),
             CONSTRAINT tickets_number_once UNIQUE (workspace_id, number),
@@ -91,11 +94,12 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 priority IN ('LOW', 'NORMAL', 'HIGH', 'URGENT'))
         );
         COMMENT ON TABLE tickets IS 'A numbered case with a requester; conversations link to it.';
+        COMMENT ON COLUMN tickets.words IS
+            'What the ticket is found by: its words, and its workspace as a word that no text has.';
         CREATE INDEX tickets_by_update ON tickets (workspace_id, updated_at DESC, id DESC);
         CREATE INDEX tickets_by_number_prefix
             ON tickets (workspace_id, (number::text) text_pattern_ops);
-        CREATE INDEX tickets_by_word ON tickets
-            USING gin (to_tsvector('simple', subject || ' ' || coalesce(description, '')));
+        CREATE INDEX tickets_by_word ON tickets USING gin (words);
         CREATE INDEX tickets_of_requester ON tickets (requester_id);
         CREATE INDEX tickets_of_assignee ON tickets (assignee_id) WHERE assignee_id IS NOT NULL;
         CREATE INDEX tickets_of_department ON tickets (department_id)

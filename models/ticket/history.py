@@ -25,7 +25,8 @@ class Part:
 async def append(transaction: Transaction, parts: list[Part]) -> None:
     """Add a part of history each to locked tickets, set-based; none has what another has.
 
-    The conversations are locked, too: what is said in them comes before or after this.
+    The conversations are locked, too: what is said in them comes before or after this, whatever
+    the clock says, for it may step back.
     """
     if not parts:
         return
@@ -43,10 +44,14 @@ async def append(transaction: Transaction, parts: list[Part]) -> None:
                    p.conversation_id, p.closure_id,
                    (SELECT max(a.messages_until) FROM ticket_actions a
                     WHERE a.conversation_id = p.conversation_id),
-                   p.messages_until
+                   greatest(p.messages_until,
+                            (SELECT max(m.created_at) FROM messages m
+                             WHERE m.conversation_id = p.conversation_id),
+                            (SELECT max(a.messages_until) FROM ticket_actions a
+                             WHERE a.conversation_id = p.conversation_id))
             FROM part p
         )
-        UPDATE tickets SET updated_at = relevo_now(), version = version + 1
+        UPDATE tickets SET updated_at = relevo_now()
         WHERE id IN (SELECT ticket_id FROM part)
         """,
         encode(parts),

@@ -33,7 +33,9 @@ async def link(conversation: Conversation, ticket_id: UUID, *, by: Actor) -> Non
     await _set(conversation, ticket.id, TicketLink.CONFIRMED, event.Kind.TICKET_LINKED, by=by)
 
 
-async def propose(conversation: Conversation, ticket_id: UUID, *, by: Actor) -> None:
+async def propose(
+    conversation: Conversation, ticket_id: UUID, *, by: Actor, path: str = "input.ticketId"
+) -> None:
     """Note the ticket that the customer names; it does not count until somebody confirms it.
 
     Another proposal takes its place. Whoever feeds messages in proposes any, whoever works the
@@ -47,7 +49,7 @@ async def propose(conversation: Conversation, ticket_id: UUID, *, by: Actor) -> 
         by.require(Right.WORK_TICKETS)
         await conversation.require_workable(by)
         seen_by = by
-    ticket = await Ticket.find(ticket_id, by=seen_by)
+    ticket = await Ticket.find(ticket_id, by=seen_by, path=path)
     if conversation.ticket_id is not None and (
         conversation.ticket_link is TicketLink.CONFIRMED or conversation.ticket_id == ticket.id
     ):
@@ -109,9 +111,11 @@ async def propose_by_id(
         if number is not None:
             ticket_id = await Ticket.id_of(number, by=by)
         conversation = await Conversation.locked(id, by=seen_by, expected_version=expected_version)
+        # Nobody learns which numbers there are of what it does not see.
+        path = "input.ticketId" if number is None else "input.number"
         if ticket_id is None:
-            raise NotFound("ticket", path="input.number")
-        await propose(conversation, ticket_id, by=by)
+            raise NotFound("ticket", path=path)
+        await propose(conversation, ticket_id, by=by, path=path)
 
 
 async def _require_linkable(conversation: Conversation, by: Actor) -> None:

@@ -60,6 +60,7 @@ class Ticket(Record):
     # The agent who created it, if one did: it goes on seeing the ticket.
     opened_by_id: UUID | None = fields.UUIDField(null=True)
     updated_at: datetime = fields.DatetimeField(db_default=NOW)
+    # Of what it says; an action changes nothing of that.
     version = fields.IntField(default=1)
 
     class Meta:

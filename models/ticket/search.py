@@ -1,7 +1,9 @@
 """Finding tickets: by the beginning of a number, or by words of what is written on them.
 
 Each way of searching has an index of its own, so a search asks each of them and unites what they
-find; a single condition over both would read every ticket.
+find, and only that is filtered and put in order. What finds more than a few is common, so that the
+first page is soon full of it: there the tickets are walked in their order until it is. The planner
+cannot know which of both a word is, so the statement looks.
 """
 
 import re
@@ -18,6 +20,8 @@ from models.ticket.record import Ticket, TicketPriority, TicketStatus
 
 SEARCH_LENGTH_MAX = 200
 WORDS_MAX = 10
+# Tickets that are found by a search before it is a common one.
+FEW = 5_000
 _number = re.compile(r"#?(\d{1,10})", re.ASCII)
 _has_word = re.compile(r"\w")
 
@@ -68,12 +72,10 @@ class Bounds:
 async def page(wanted: Filter, bounds: Bounds, *, by: Actor) -> list[Row]:
     """The visible tickets that meet a filter, in order."""
     statement = await _Statement.of(wanted, by=by)
-    column, way = bounds.order.value, bounds.way
+    between = statement.between(bounds)
+    order = f"{bounds.order.value} {bounds.way}, id {bounds.way}"
     return await fetch(
-        f"""
-        SELECT * FROM ({statement.select(COLUMNS, statement.between(bounds))}) found
-        ORDER BY {column} {way}, id {way} LIMIT {bounds.size}
-        """,  # noqa: S608 - conditions of ours
+        statement.select(COLUMNS, between, f"ORDER BY {order} LIMIT {bounds.size}"),
         *statement.arguments,
     )
 
@@ -95,9 +97,10 @@ COLUMNS = """tickets.id, tickets.number, tickets.subject, tickets.description,
 
 @dataclass(slots=True)
 class _Statement:
-    """Selects of tickets, one for each way of finding them; the first argument is the workspace."""
+    """Selects of tickets, found in any of some ways; the first argument is the workspace."""
 
     conditions: list[str]
+    # None where nobody searches.
     ways: list[str]
     arguments: list[object]
 
@@ -105,7 +108,7 @@ class _Statement:
     async def of(cls, wanted: Filter, *, by: Actor) -> "_Statement":
         statement = cls(
             conditions=["tickets.workspace_id = $1", await Ticket.sight(by)],
-            ways=["true"],
+            ways=[],
             arguments=[by.workspace_id],
         )
         statement.conditions += statement._own(wanted)
@@ -119,13 +122,27 @@ class _Statement:
             statement.ways = statement._ways(wanted.search.strip()) or ["false"]
         return statement
 
-    def select(self, columns: str, between: str = "true") -> str:
-        """The tickets that are found in any way, each once."""
-        return " UNION ".join(
-            f"SELECT {columns} FROM tickets WHERE "  # noqa: S608 - conditions of ours
-            + " AND ".join([*self.conditions, between, way])
+    def select(self, columns: str, between: str = "true", order: str = "") -> str:
+        """The tickets between two that are found in any way, each once; in order, if in one."""
+        these = " AND ".join([*self.conditions, between])
+        select = f"SELECT {columns} FROM tickets WHERE {these}"  # noqa: S608 - conditions of ours
+        if not self.ways:
+            return f"{select} {order}"
+        found = " UNION ".join(
+            f"(SELECT id FROM tickets WHERE {self.conditions[0]} AND {way} LIMIT {FEW + 1})"  # noqa: S608 - conditions of ours
             for way in self.ways
         )
+        # The half that a search does not need is planned, but not run.
+        return f"""
+            WITH found AS MATERIALIZED ({found}),
+                 few AS MATERIALIZED (SELECT count(*) <= {FEW} AS are FROM found)
+            SELECT * FROM (
+                ({select} AND (SELECT are FROM few)
+                    AND tickets.id IN (SELECT id FROM found) {order})
+                UNION ALL
+                ({select} AND NOT (SELECT are FROM few) AND ({" OR ".join(self.ways)}) {order})
+            ) tickets {order}
+        """  # noqa: S608 - conditions of ours
 
     def between(self, bounds: Bounds) -> str:
         """The condition of a page's cursors."""
@@ -171,15 +188,15 @@ class _Statement:
             # As a range: LIKE with an argument has no index once a plan is kept for any argument.
             # A colon follows every digit.
             least, end = self._given(digits), self._given(f"{digits}:")
-            ways.append(f"number::text ~>=~ {least}::text AND number::text ~<~ {end}::text")
+            ways.append(f"(number::text ~>=~ {least}::text AND number::text ~<~ {end}::text)")
         if words := [word for word in search.split() if _has_word.search(word)][:WORDS_MAX]:
             query = self._given(" & ".join(map(_quoted, words)) + ":*")
-            ways.append(f"{_TEXT} @@ to_tsquery('simple', {query}::text)")
+            ways.append(f"({_OF_WORKSPACE} AND words @@ to_tsquery('simple', {query}::text))")
         return ways
 
 
-# As the index spells it.
-_TEXT = "to_tsvector('simple', subject || ' ' || coalesce(description, ''))"
+# Every ticket has its workspace as a word, so that nobody's search reads what others wrote.
+_OF_WORKSPACE = "words @@ quote_literal('#' || $1::uuid)::tsquery"
 
 
 def _quoted(word: str) -> str:

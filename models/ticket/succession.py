@@ -5,6 +5,7 @@ named it takes over what is not done with. So nobody's going waits for its ticke
 every ticket finds those of whoever is gone, and gives them on.
 """
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -34,21 +35,44 @@ async def hand_over(
     await _set(transaction, column, [row["id"] for row in tickets], to_id, by=by)
 
 
-async def lock_of_requester(
-    transaction: Transaction, contact_id: UUID, among: list[UUID] | None = None
-) -> list[UUID]:
-    """The tickets of a contact, or those `among` these that are still its own, locked.
+async def lock_of_requester(transaction: Transaction, contact_id: UUID) -> list[UUID]:
+    """The tickets of a contact, locked.
 
     The contact is locked, and its conversations are: nobody opens another meanwhile.
     """
     rows = await transaction.fetch(
+        "SELECT id FROM tickets WHERE requester_id = $1 ORDER BY id FOR NO KEY UPDATE", contact_id
+    )
+    return [row["id"] for row in rows]
+
+
+async def lock_going_back(
+    transaction: Transaction,
+    contact_id: UUID,
+    moved: list[UUID],
+    since: datetime,
+    conversations: list[UUID],
+) -> list[UUID]:
+    """The tickets of a contact that go back with these conversations, locked.
+
+    Those that moved, and those created since that nothing but these conversations has to do with.
+    The contact is locked, and the conversations are.
+    """
+    rows = await transaction.fetch(
         """
-        SELECT id FROM tickets
-        WHERE requester_id = $1 AND ($2::uuid[] IS NULL OR id = ANY($2))
+        SELECT id FROM tickets t
+        WHERE t.requester_id = $1 AND (t.id = ANY($2) OR (t.created_at >= $3
+            AND EXISTS (SELECT FROM conversations c WHERE c.ticket_id = t.id)
+            AND NOT EXISTS (SELECT FROM conversations c
+                            WHERE c.ticket_id = t.id AND c.id <> ALL($4))
+            AND NOT EXISTS (SELECT FROM ticket_actions a
+                            WHERE a.ticket_id = t.id AND a.conversation_id <> ALL($4))))
         ORDER BY id FOR NO KEY UPDATE
         """,
         contact_id,
-        among,
+        moved,
+        since,
+        conversations,
     )
     return [row["id"] for row in rows]
 

@@ -18,6 +18,7 @@ from models import (
     closing,
 )
 from models.access import Actor, Role
+from models.base import Line
 from models.conversation import Status
 from models.database import Raced, fetch, retrying
 from models.decision import Distribution
@@ -37,9 +38,11 @@ from models.owner import set_owner
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact, untag_contact
+from models.ticket import link
 from models.ticket.creation import create
 from models.verify import violations
 from tests.factories import (
+    A_TICKET,
     a_channel,
     a_contact,
     a_message,
@@ -752,6 +755,37 @@ async def test_tickets_go_with_a_merge_and_back_with_a_split(
     told = [(row["ticket_id"], row["contact_id"]) for row in await facts(Kind.TICKET_UPDATED)]
     assert told[:3] == [(id, ada.id) for id in sorted([moved.id, given_on.id, theirs.id])]
     assert told[4:] == [(id, lovelace.id) for id in sorted([moved.id, theirs.id])]
+
+
+async def test_a_split_gives_back_tickets_of_conversations_that_all_go_back(
+    shop: Channel, ada: Contact, workspace: Workspace, by: Actor
+) -> None:
+    desk = await a_channel(workspace, default_line=Line.SUPPORT)
+    lovelace = await a_contact(desk, sender="lovelace")
+    await merge(survivor_id=ada.id, merged_id=lovelace.id, by=by)
+    hers = (await a_message(desk, sender="lovelace")).conversation_id
+    adas = await Conversation.get(id=(await a_message(shop, sender="ada")).conversation_id)
+    async with working(hers, by=by) as conversation:
+        first = await closing.close(conversation, by=by, ticket=A_TICKET)
+    await reopen(hers, by=by)
+    shared = await a_ticket(ada)
+    for id in (hers, adas.id):
+        async with working(id, by=by) as conversation:
+            await link.link(conversation, shared.id, by=by)
+            await closing.close(conversation, by=by)
+    again = (await a_message(desk, sender="lovelace")).conversation_id
+    async with working(again, by=by) as conversation:
+        await link.link(conversation, first.ticket_id, by=by)
+    unlinked = await a_ticket(ada)
+
+    await split(lovelace.id, by=by)
+
+    assert adas.contact_id == ada.id
+    assert await requesters() == {
+        first.ticket_id: lovelace.id,
+        shared.id: ada.id,
+        unlinked.id: ada.id,
+    }
 
 
 async def requesters() -> dict[UUID, UUID]:

@@ -230,6 +230,22 @@ async def test_an_agent_links_tickets_that_it_sees(workspace: Workspace, desk: D
             assert refused.value.path == "input.ticketId"
 
 
+async def test_a_number_that_nobody_has_is_refused_like_one_that_the_agent_does_not_see(
+    workspace: Workspace, desk: Desk
+) -> None:
+    elsewhere = await a_conversation(workspace, team=await a_team(workspace))
+    unseen = await a_ticket(await Contact.get(id=elsewhere.contact_id))
+
+    refusals = []
+    for number in (unseen.number, 99):
+        with pytest.raises(NotFound) as refused:
+            await propose_by_id(desk.conversation.id, by=desk.by, number=number)
+        refusals.append((refused.value.path, refused.value.message))
+
+    assert refusals[0] == refusals[1]
+    assert refusals[0][0] == "input.number"
+
+
 async def test_whoever_feeds_messages_in_proposes_what_the_customer_names(
     workspace: Workspace, desk: Desk
 ) -> None:

@@ -150,9 +150,9 @@ def _bounds(parameters: QueryParams) -> dict[str, Any]:
 def _grouping(text: str | None) -> Grouping | None:
     if text is None:
         return None
-    if text not in Grouping.__members__:
+    if text.upper() not in Grouping.__members__:
         raise Refusal(400, f"Say groupBy= as one of {', '.join(Grouping)}.")
-    return Grouping(text)
+    return Grouping(text.upper())
 
 
 async def _rows(report: Report, scope: ReportScope) -> list[Row]:

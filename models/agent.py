@@ -16,7 +16,7 @@ from tortoise.queryset import QuerySet
 from models import event, queue
 from models.access import HOLDERS, Actor, ActorKind, Right, Role
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
-from models.database import fetchval, tx
+from models.database import fetch, fetchval, tx
 from models.decision import Availability
 from models.errors import (
     AgentInactive,
@@ -200,6 +200,7 @@ class Agent(Record):
         _require_presence(by, id)
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
+            await agent.notice_silence()
             changed: dict[str, Any] = {
                 name: value
                 for name, value in (("availability", availability), ("accepts_new", accepts_new))
@@ -235,7 +236,7 @@ class Agent(Record):
         async with tx() as transaction:
             agent = await cls.locked(id, by=by)
             # A lease that ran out has kept work away, even if nobody has looked since.
-            lapsed = await transaction.fetchval(f"SELECT {_SILENT} FROM agents a WHERE id = $1", id)  # noqa: S608 - a constant
+            lapsed = await agent.notice_silence()
             await transaction.execute(
                 """
                 INSERT INTO presence_leases (workspace_id, agent_id, device, expires_at)
@@ -254,12 +255,25 @@ class Agent(Record):
                 await agent.save(update_fields=["is_connected"])
                 event.record(event.Kind.AGENT_CONNECTED, by=by, to_agent_id=id)
 
+    async def notice_silence(self) -> bool:
+        """Whether no device of a locked agent is connected; the log tells since when it is not."""
+        rows = await fetch(
+            f"SELECT {_LAST_LEASE_ENDS} AS since FROM agents a WHERE a.id = $1 AND {_SILENT}",  # noqa: S608 - constants
+            self.id,
+        )
+        if rows and self.is_connected:
+            self.is_connected = False
+            await self.save(update_fields=["is_connected"])
+            _record_silence(self.id, self.workspace_id, rows[0]["since"])
+        return bool(rows)
+
 
 async def lapse_presence(batch_size: int) -> int:
     """Disconnect agents whose last lease has run out; returns how many.
 
     A beat takes the agent's lock too, so the leases are read again once the lock is held: a beat
-    that came first wins.
+    that came first wins. Of who counts as connected the last lease is kept, however long ago it
+    ran out: it tells since when the agent is silent.
     """
     async with tx() as transaction:
         silent = await transaction.fetch(
@@ -272,19 +286,22 @@ async def lapse_presence(batch_size: int) -> int:
         lapsed = await transaction.fetch(
             f"""
             UPDATE agents a SET is_connected = false WHERE a.id = ANY($1) AND {_SILENT}
-            RETURNING a.id, a.workspace_id
+            RETURNING a.id, a.workspace_id, {_LAST_LEASE_ENDS} AS since
             """,  # noqa: S608 - a constant
             [row["id"] for row in silent],
         )
         for row in lapsed:
-            by = Actor.system(row["workspace_id"])
-            event.record(event.Kind.AGENT_DISCONNECTED, by=by, to_agent_id=row["id"])
+            _record_silence(row["id"], row["workspace_id"], row["since"])
         await transaction.execute(
             """
             DELETE FROM presence_leases WHERE (agent_id, device) IN (
-                SELECT agent_id, device FROM presence_leases
-                WHERE expires_at < relevo_now() - make_interval(secs => $1)
-                ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+                SELECT l.agent_id, l.device FROM presence_leases l
+                JOIN agents a ON a.id = l.agent_id
+                WHERE l.expires_at < relevo_now() - make_interval(secs => $1)
+                  AND (NOT a.is_connected OR EXISTS (
+                      SELECT FROM presence_leases o
+                      WHERE o.agent_id = a.id AND o.expires_at > l.expires_at))
+                ORDER BY l.expires_at LIMIT $2 FOR UPDATE OF l SKIP LOCKED)
             """,
             LEASES_KEPT_SECONDS,
             batch_size,
@@ -294,6 +311,13 @@ async def lapse_presence(batch_size: int) -> int:
 
 _SILENT = """NOT EXISTS (SELECT FROM presence_leases l
     WHERE l.agent_id = a.id AND l.expires_at > relevo_now())"""
+# When the last lease of an agent `a` ran out, or will.
+_LAST_LEASE_ENDS = """(SELECT max(l.expires_at) FROM presence_leases l WHERE l.agent_id = a.id)"""
+
+
+def _record_silence(id: UUID, workspace_id: UUID, since: datetime | None) -> None:
+    by = Actor.system(workspace_id)
+    event.record(event.Kind.AGENT_DISCONNECTED, by=by, to_agent_id=id, since=since)
 
 
 @cache

@@ -176,6 +176,7 @@ async def _require_replacement(id: UUID, agent: Agent, *, by: Actor) -> None:
 
 
 async def _end_account(transaction: Transaction, agent: Agent, *, by: Actor) -> None:
+    await agent.notice_silence()
     await transaction.execute(
         "UPDATE agents SET is_active = false, is_connected = false WHERE id = $1", agent.id
     )

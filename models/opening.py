@@ -37,6 +37,7 @@ async def open_by_hand(
 ) -> UUID:
     """Open a conversation with a contact, held by whoever opens it; returns its id.
 
+    No customer waits for it, so that nothing in it is a first response until it is opened again.
     On a channel that one of the opener's teams holds or inherits; supervisors on any. The contact
     needs an identity there, or is given one. Raises NotFound, ContactMerged,
     ContactUnknownToChannel, IdentityTaken, LineNotSupported, ChannelNotHeld,
@@ -168,8 +169,9 @@ async def _open(
         await transaction.execute(
             """
             INSERT INTO conversations (id, workspace_id, contact_id, channel_id, line, status,
-                                       team_id, assignee_id, opened_at, last_activity_at, version)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now, 1
+                                       team_id, assignee_id, opened_at, answered_at,
+                                       last_activity_at, version)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now, now, 1
             FROM (SELECT relevo_now() AS now) clock
             """,
             conversation.id,

@@ -30,19 +30,17 @@ class Move:
     directly: bool = False
     routed: dict[str, Any] | None = None
 
-    @property
-    def ending(self) -> Ending:
+    def ending(self, otherwise: Ending) -> Ending:
         """How whoever held it stops holding it."""
-        if self.rule is Rule.TRANSFERRED:
-            return Ending.TRANSFERRED
-        return Ending.UNASSIGNED if self.rule is Rule.UNASSIGNED else Ending.REASSIGNED
+        return Ending.TRANSFERRED if self.rule is Rule.TRANSFERRED else otherwise
 
 
 async def hold(conversation: "Conversation", agent_id: UUID, move: Move, *, by: Actor) -> None:
     """Let an agent hold a conversation; the caller has locked both."""
     async with tx() as transaction:
         if conversation.assignee_id is not None:
-            await assignment.end(transaction, [conversation.id], move.ending)
+            ending = move.ending(otherwise=Ending.REASSIGNED)
+            await assignment.end(transaction, [conversation.id], ending)
         team_id = None if move.directly else conversation.team_id
         if move.directly:
             await transaction.execute(
@@ -86,7 +84,8 @@ async def enqueue(
     With `settings` it is given out by these while it waits there, instead of the team's own.
     """
     async with tx() as transaction:
-        await assignment.end(transaction, [conversation.id], move.ending)
+        ending = move.ending(otherwise=Ending.UNASSIGNED)
+        await assignment.end(transaction, [conversation.id], ending)
         await transaction.execute(
             """
             UPDATE conversations

@@ -300,7 +300,16 @@ AgentAvailabilityChanged = _event(
     "AgentAvailabilityChanged", AgentEvent, "An agent said whether it works."
 )
 AgentConnected = _event("AgentConnected", AgentEvent, "An agent's first device connected.")
-AgentDisconnected = _event("AgentDisconnected", AgentEvent, "An agent's last lease lapsed.")
+
+
+@strawberry.type(description="An agent's last lease lapsed, or its account was deactivated.")
+class AgentDisconnected(AgentEvent):
+    @strawberry.field(
+        description="When its last lease lapsed, before somebody noticed; null where none did."
+    )
+    def since(self) -> datetime | None:
+        since = self.event.data.get("since")
+        return datetime.fromisoformat(since) if since else None
 
 
 @strawberry.type(description="A contact got another owner, or none; its conversations stay.")

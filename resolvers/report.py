@@ -139,7 +139,9 @@ class AssignmentsRow(ReportRow):
     assigned = column(int, "assigned", "Given to an agent, however.")
     picked = column(int, "picked", "Of these, taken by the agent.")
     assigned_by_hand = column(int, "assigned_by_hand", "Of these, given by somebody.")
-    unassigned = column(int, "unassigned", "Given back or taken away.")
+    unassigned = column(
+        int, "unassigned", "Given back or taken away, but not by a closing or a transfer."
+    )
     timed_out = column(int, "timed_out", "Of these, because they were not answered in time.")
 
 

@@ -126,7 +126,8 @@ class Reports:
         "firstResponses",
         TimesReport,
         TimesRow,
-        "From an opening, or a reopening, to a person's first response; when it was sent.",
+        "From an opening, or a reopening, to a person's first response; when it was sent. What was "
+        "opened by hand has none: no customer waited.",
     )
     resolutions = report(
         "resolutions",
@@ -166,6 +167,7 @@ class Reports:
         self, name: str, type_: type[ReportType], noun: type[ReportRow], **more: Any
     ) -> ReportType:
         asked = REPORTS[name]
+        asked.require(self.scope)
         return type_(
             noun=noun,
             read_total=self.in_turn(partial(asked.total, self.scope)),

@@ -151,10 +151,10 @@ described(
     "AssignmentEnding",
     CLOSED="The conversation closed.",
     TRANSFERRED="Handed over.",
-    UNASSIGNED="Given back to its queue.",
+    UNASSIGNED="Given back to its queue, or to the bot.",
     TIMED_OUT="Not answered in time.",
     AGENT_LEFT="The agent's account was deactivated.",
-    REASSIGNED="Given to somebody else by hand.",
+    REASSIGNED="Given to somebody else, by hand or by a workflow.",
 )
 described(
     Rule,

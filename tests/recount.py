@@ -52,7 +52,8 @@ class History:
             "SELECT * FROM events WHERE workspace_id = $1 ORDER BY seq", workspace_id
         )
         told = [fact for event in events for fact in _of_event(event)]
-        return cls([*told, *_answers(events), *await _records(workspace_id)], _stays(events))
+        told += [*_answers(events), *_losses(events)]
+        return cls([*told, *await _records(workspace_id)], _stays(events))
 
 
 def _data(event: Row) -> Mapping[str, Any]:
@@ -65,10 +66,10 @@ def _author(event: Row) -> UUID | None:
     return by_hand or (UUID(behalf) if behalf else None)
 
 
-def _of_event(event: Row) -> Iterable[Fact]:  # noqa: C901 - one case a kind
+def _of_event(event: Row) -> Iterable[Fact]:
     """What only the log tells."""
     channel, contact = event["channel_id"], event["contact_id"]
-    kind, at, data = event["kind"], event["logged_at"], _data(event)
+    kind, at = event["kind"], event["logged_at"]
     to, from_ = _places(event, "to"), _places(event, "from")
     if kind == "CONTACT_CREATED":
         yield Fact("created", at, channel_id=channel)
@@ -76,8 +77,6 @@ def _of_event(event: Row) -> Iterable[Fact]:  # noqa: C901 - one case a kind
         yield Fact("opened", at, event["to_team_id"], _author(event), channel, contact)
     elif kind == "CONVERSATION_REOPENED":
         yield Fact("reopened", at, *to, channel, contact)
-    elif kind == "CONVERSATION_UNASSIGNED":
-        yield Fact("unassigned", at, *from_, channel, contact, detail=data.get("rule"))
     elif kind == "CONVERSATION_TRANSFERRED":
         receiver = "AGENT" if event["to_agent_id"] else "TEAM"
         yield Fact("transferred", at, *from_, channel, contact, detail=receiver)
@@ -99,7 +98,9 @@ def _answers(events: Iterable[Row]) -> Iterable[Fact]:
     for event in events:
         conversation = event["conversation_id"]
         if event["kind"] in ("CONVERSATION_OPENED", "CONVERSATION_REOPENED"):
-            waiting_since[conversation] = event["logged_at"]
+            # Of what somebody opened, no customer waits for the first word.
+            if _data(event).get("rule") != "OPENED_BY_HAND":
+                waiting_since[conversation] = event["logged_at"]
         elif event["kind"] == "MESSAGE_SENT" and _author(event):
             since = waiting_since.pop(conversation, None)
             if since is not None:
@@ -112,6 +113,27 @@ def _answers(events: Iterable[Row]) -> Iterable[Fact]:
                     event["channel_id"],
                     seconds=int((at - since).total_seconds()),
                 )
+
+
+def _losses(events: Iterable[Row]) -> Iterable[Fact]:
+    """What left the agent who held it, by anything but a closing and a transfer."""
+    for event in events:
+        (team_id, holder), (_, receiver) = _places(event, "from"), _places(event, "to")
+        if event["conversation_id"] is None or event["kind"] in COUNTED_ELSEWHERE:
+            continue
+        if holder not in (None, receiver):
+            yield Fact(
+                "unassigned",
+                event["logged_at"],
+                team_id,
+                holder,
+                event["channel_id"],
+                event["contact_id"],
+                detail=_data(event).get("rule"),
+            )
+
+
+COUNTED_ELSEWHERE = ("CONVERSATION_CLOSED", "CONVERSATION_TRANSFERRED")
 
 
 async def _records(workspace_id: UUID) -> list[Fact]:

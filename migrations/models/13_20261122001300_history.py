@@ -63,6 +63,8 @@ _FLUSH_EVENTS = f"""
         now_at timestamptz;
         is_moving bool;
         present uuid[];
+        silent uuid[];
+        silences timestamptz[];
         leaving uuid[];
         endings text[];
         entering uuid[];
@@ -77,8 +79,12 @@ _FLUSH_EVENTS = f"""
                                           'AGENT_CONNECTED', 'AGENT_DISCONNECTED',
                                           'AGENT_REACTIVATED'))
                || array_agg((f ->> 'from_agent_id')::uuid) FILTER (
-                   WHERE f ->> 'kind' = 'AGENT_DEACTIVATED')
-        INTO is_moving, present FROM jsonb_array_elements(pending) f;
+                   WHERE f ->> 'kind' = 'AGENT_DEACTIVATED'),
+               array_agg((f ->> 'to_agent_id')::uuid) FILTER (
+                   WHERE f ->> 'kind' = 'AGENT_DISCONNECTED' AND f -> 'data' ? 'since'),
+               array_agg((f -> 'data' ->> 'since')::timestamptz) FILTER (
+                   WHERE f ->> 'kind' = 'AGENT_DISCONNECTED' AND f -> 'data' ? 'since')
+        INTO is_moving, present, silent, silences FROM jsonb_array_elements(pending) f;
         IF is_moving THEN
             -- What comes into a queue and leaves it in one transaction never stays.
             SELECT array_agg(m.id), array_agg(m.ending) INTO leaving, endings
@@ -133,6 +139,9 @@ _FLUSH_EVENTS = f"""
                     AS m(id, queue_id, channel_id, home)
                 WHERE m.home = workspace;
             END IF;
+            IF silent IS NOT NULL THEN
+                PERFORM note_silence(silent, silences, workspace, now_at);
+            END IF;
             IF present IS NOT NULL THEN
                 PERFORM note_availability(present, workspace, now_at);
             END IF;
@@ -161,6 +170,27 @@ _NOTE_AVAILABILITY = """
     END $$;
     COMMENT ON FUNCTION note_availability IS
         'Ends the intervals of agents whose availability is another one now, and begins theirs.';
+"""
+
+# Whoever falls silent is away from then on, not from when somebody noticed.
+_NOTE_SILENCE = """
+    CREATE FUNCTION note_silence(agents uuid[], silences timestamptz[], workspace uuid,
+                                 noticed_at timestamptz)
+        RETURNS void LANGUAGE sql AS $$
+        WITH ended AS (
+            UPDATE availability_intervals i
+            SET ended_at = greatest(i.started_at, least(s.since, noticed_at))
+            FROM unnest(agents, silences) AS s(agent_id, since)
+            WHERE i.agent_id = s.agent_id AND i.workspace_id = workspace AND i.ended_at IS NULL
+              AND i.availability <> 'OFFLINE'
+            RETURNING i.agent_id, i.accepts_new, i.ended_at
+        )
+        INSERT INTO availability_intervals
+            (workspace_id, agent_id, availability, accepts_new, started_at)
+        SELECT workspace, agent_id, 'OFFLINE', accepts_new, ended_at FROM ended;
+    $$;
+    COMMENT ON FUNCTION note_silence IS
+        'Lets agents be OFFLINE since their last lease ran out, but not before what began later.';
 """
 
 _TABLES = f"""
@@ -253,7 +283,7 @@ _TABLES = f"""
     COMMENT ON COLUMN conversations.reopened_at IS
         'Since when it is, or was, open this time; empty for one that was never reopened.';
     COMMENT ON COLUMN conversations.answered_at IS
-        'When a person first answered since it was opened, or opened again.';
+        'When a person first answered since it was opened, or opened again; opened by hand, it is answered.';
 """
 
 _STRETCHES = """
@@ -272,21 +302,27 @@ _STRETCHES = """
 """
 
 _SECONDS = "greatest(0, extract(epoch FROM {end} - s.started_at))::int"
+# No customer waits for what somebody opens.
+_IS_OPENED_BY_HAND = """EXISTS (SELECT FROM assignments o
+    WHERE o.conversation_id = c.id AND o.rule = 'OPENED_BY_HAND')"""
 _BACKFILL = f"""
     {_STRETCHES}
     UPDATE conversations c SET reopened_at = s.started_at
     FROM stretches s
     WHERE s.conversation_id = c.id AND s.ended_at = 'infinity' AND s.started_at > c.opened_at;
 
-    INSERT INTO figures (workspace_id, measure, at, team_id, channel_id, conversation_id, contact_id)
-    SELECT workspace_id, 'OPENED', opened_at, team_id, channel_id, id, contact_id
-    FROM conversations ORDER BY opened_at;
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id)
+    SELECT c.workspace_id, 'OPENED', c.opened_at, c.team_id, o.agent_id, c.channel_id, c.id,
+           c.contact_id
+    FROM conversations c
+    LEFT JOIN assignments o ON o.conversation_id = c.id AND o.rule = 'OPENED_BY_HAND'
+    ORDER BY c.opened_at;
 
     INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
                          contact_id, detail)
     SELECT workspace_id,
-           CASE kind WHEN 'CONVERSATION_REOPENED' THEN 'REOPENED'
-                     WHEN 'CONVERSATION_UNASSIGNED' THEN 'UNASSIGNED' ELSE 'TRANSFERRED' END,
+           CASE kind WHEN 'CONVERSATION_REOPENED' THEN 'REOPENED' ELSE 'TRANSFERRED' END,
            logged_at,
            CASE kind WHEN 'CONVERSATION_REOPENED' THEN to_team_id ELSE from_team_id END,
            CASE kind WHEN 'CONVERSATION_REOPENED' THEN to_agent_id ELSE from_agent_id END,
@@ -295,7 +331,7 @@ _BACKFILL = f"""
                      THEN CASE WHEN to_agent_id IS NULL THEN 'TEAM' ELSE 'AGENT' END
                      ELSE data ->> 'rule' END
     FROM events
-    WHERE kind IN ('CONVERSATION_REOPENED', 'CONVERSATION_UNASSIGNED', 'CONVERSATION_TRANSFERRED')
+    WHERE kind IN ('CONVERSATION_REOPENED', 'CONVERSATION_TRANSFERRED')
     ORDER BY workspace_id, seq;
 
     INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
@@ -314,6 +350,21 @@ _BACKFILL = f"""
     SELECT a.workspace_id, 'ASSIGNED', a.started_at, a.team_id, a.agent_id, c.channel_id, c.id,
            c.contact_id, a.rule
     FROM assignments a JOIN conversations c ON c.id = a.conversation_id ORDER BY a.started_at;
+
+    INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
+                         contact_id, detail)
+    SELECT a.workspace_id, 'UNASSIGNED', a.ended_at, a.team_id, a.agent_id, c.channel_id, c.id,
+           c.contact_id,
+           CASE a.ending WHEN 'TIMED_OUT' THEN 'ANSWER_TIMEOUT'
+                         WHEN 'AGENT_LEFT' THEN 'AGENT_DEACTIVATED'
+                         WHEN 'REASSIGNED' THEN a.next_rule ELSE 'UNASSIGNED' END
+    FROM (SELECT *, lead(agent_id) OVER holders AS next_id, lead(rule) OVER holders AS next_rule
+          FROM assignments
+          WINDOW holders AS (PARTITION BY conversation_id ORDER BY started_at, ended_at)) a
+    JOIN conversations c ON c.id = a.conversation_id
+    WHERE a.ending NOT IN ('CLOSED', 'TRANSFERRED')
+      AND (a.ending <> 'REASSIGNED' OR a.next_id IS DISTINCT FROM a.agent_id)
+    ORDER BY a.ended_at;
 
     INSERT INTO figures (workspace_id, measure, at, team_id, agent_id, channel_id, conversation_id,
                          contact_id)
@@ -343,11 +394,15 @@ _BACKFILL = f"""
               AND m.author_agent_id IS NOT NULL
               AND m.created_at >= s.started_at AND m.created_at < s.ended_at
             ORDER BY m.created_at LIMIT 1) m
+        WHERE s.started_at > c.opened_at OR NOT {_IS_OPENED_BY_HAND}
         ORDER BY m.created_at
         RETURNING conversation_id, at
     )
     UPDATE conversations c SET answered_at = a.at
     FROM answer a WHERE a.conversation_id = c.id AND a.at >= coalesce(c.reopened_at, c.opened_at);
+
+    UPDATE conversations c SET answered_at = c.opened_at
+    WHERE c.reopened_at IS NULL AND {_IS_OPENED_BY_HAND};
 
     INSERT INTO figures (workspace_id, measure, at, contact_id)
     SELECT workspace_id, 'CONTACT_CREATED', created_at, id FROM contacts ORDER BY created_at;
@@ -388,6 +443,7 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
     return f"""
         {_TABLES}
         {_NOTE_AVAILABILITY}
+        {_NOTE_SILENCE}
         {_BACKFILL}
         {_FLUSH_EVENTS}
     """
@@ -424,6 +480,7 @@ async def downgrade(db: BaseDBAsyncClient) -> str:
             END LOOP;
         END $$;
         DROP FUNCTION note_availability;
+        DROP FUNCTION note_silence;
         DROP VIEW present_availability;
         DROP TABLE figures, queue_stays, availability_intervals;
         ALTER TABLE conversations DROP COLUMN reopened_at, DROP COLUMN answered_at;

@@ -5,7 +5,7 @@ What goes on now counts until now; of a range that ended, always the same.
 
 from typing import Any
 
-from models.database import Row
+from models.database import Row, fetch
 from models.errors import BadUserInput
 from models.report.reading import read
 from models.report.scope import Grouping, Scope
@@ -24,11 +24,11 @@ _COLUMNS = {
     "offline_seconds": _sum("i.availability = 'OFFLINE'"),
 }
 # Intervals of an agent follow each other: of those that began earlier, only the last may reach in.
+# One that goes on ends with the last lease, though nobody has noticed yet that it ran out.
 _CLIPPED = """
-    SELECT a.agent_id, a.availability, a.accepts_new, greatest(a.started_at, r.begin) AS since,
-           least(coalesce(a.ended_at, r.now), r.until) AS until
-    FROM (SELECT $2::timestamptz AS begin, least($3::timestamptz, $4::timestamptz) AS until,
-                 $4::timestamptz AS now) r
+    SELECT a.agent_id, p.availability, a.accepts_new, greatest(p.since, r.begin) AS since,
+           least(p.until, r.until) AS until
+    FROM (SELECT $2::timestamptz AS begin, least($3::timestamptz, $4::timestamptz) AS until) r
     JOIN agents g ON g.workspace_id = $1 AND ($5::uuid[] IS NULL OR g.id = ANY($5))
     CROSS JOIN LATERAL (
         (SELECT * FROM availability_intervals x
@@ -38,12 +38,27 @@ _CLIPPED = """
         (SELECT * FROM availability_intervals x
          WHERE x.workspace_id = $1 AND x.agent_id = g.id AND x.started_at < r.begin
          ORDER BY x.started_at DESC, x.ended_at DESC NULLS FIRST LIMIT 1)) a
-    WHERE r.begin < r.until AND (a.ended_at IS NULL OR a.ended_at > r.begin)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(a.ended_at, (
+            SELECT greatest(a.started_at, max(l.expires_at)) FROM presence_leases l
+            WHERE l.agent_id = g.id AND a.availability <> 'OFFLINE'
+            HAVING count(*) > 0), 'infinity') AS at) e
+    CROSS JOIN LATERAL (VALUES
+        (a.availability, a.started_at, e.at),
+        ('OFFLINE', e.at, coalesce(a.ended_at, 'infinity'))) p(availability, since, until)
+    WHERE greatest(p.since, r.begin) < least(p.until, r.until)
 """
 
 
 class Availability:
     """Seconds by availability, by agent or by day; `accepting` is part of `online`."""
+
+    def require(self, scope: Scope) -> None:
+        is_of_agents = scope.group_by in (None, Grouping.DAY, Grouping.AGENT)
+        if not is_of_agents or scope.team_ids is not None or scope.channel_ids is not None:
+            raise BadUserInput(
+                "Availability is of agents: filter it by agent; rows are of these too."
+            )
 
     def header(self, scope: Scope) -> list[str]:
         return [*keys_of(scope.group_by), *_COLUMNS]
@@ -52,7 +67,8 @@ class Availability:
         return scope.group_by is not None
 
     async def total(self, scope: Scope) -> Row:
-        found = await read(
+        found = await _read(
+            scope,
             f"SELECT {listed(_COLUMNS)} FROM ({_CLIPPED}) i",  # noqa: S608 - constants
             _arguments(scope),
         )
@@ -63,14 +79,16 @@ class Availability:
         if scope.group_by is None:
             return []
         if scope.group_by is Grouping.AGENT:
-            return await read(
+            return await _read(
+                scope,
                 f"""
                 SELECT i.agent_id, {listed(_COLUMNS)} FROM ({_CLIPPED}) i
                 GROUP BY 1 ORDER BY online_seconds DESC, 1 LIMIT {int(limit)}
                 """,  # noqa: S608 - constants
                 arguments,
             )
-        return await read(
+        return await _read(
+            scope,
             f"""
             WITH i AS MATERIALIZED ({_CLIPPED}), day AS MATERIALIZED (
                 SELECT * FROM {days(scope, arguments)})
@@ -84,9 +102,20 @@ class Availability:
         )
 
 
+async def _read(scope: Scope, statement: str, arguments: list[Any]) -> list[Row]:
+    """Read when whoever keeps a lease from running out at this moment has done so."""
+    await fetch(
+        """
+        SELECT FROM agents a WHERE a.workspace_id = $1 AND a.is_connected AND NOT EXISTS (
+            SELECT FROM presence_leases l WHERE l.agent_id = a.id AND l.expires_at > $2)
+        ORDER BY a.id FOR SHARE
+        """,
+        scope.workspace_id,
+        scope.now,
+    )
+    return await read(statement, arguments)
+
+
 def _arguments(scope: Scope) -> list[Any]:
-    is_of_agents = scope.group_by in (None, Grouping.DAY, Grouping.AGENT)
-    if not is_of_agents or scope.team_ids is not None or scope.channel_ids is not None:
-        raise BadUserInput("Availability is of agents: filter it by agent; rows are of these too.")
     agent_ids = None if scope.agent_ids is None else list(scope.agent_ids)
     return [*range_of(scope), scope.now, agent_ids]

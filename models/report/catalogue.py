@@ -19,6 +19,13 @@ _BY_SOMEBODY = "f.agent_id IS NOT NULL"
 class Report(Protocol):
     """A question about a scope; all its answers are of committed history."""
 
+    def require(self, scope: Scope) -> None:
+        """Raise BadUserInput unless it is of what the scope filters and divides by.
+
+        Nothing else is asked of a scope that it refuses.
+        """
+        ...
+
     def header(self, scope: Scope) -> list[str]:
         """The names of the columns of its rows, or of the total where nothing divides it."""
         ...
@@ -127,6 +134,7 @@ def may_read(report: Report, scope: Scope) -> bool:
 
 
 def require_readable(report: Report, scope: Scope) -> None:
-    """Raise Forbidden for what somebody who reads its own reports does not."""
+    """Raise Forbidden for what somebody who reads its own reports does not; BadUserInput."""
     if not may_read(report, scope):
         raise Forbidden("read the reports of queues")
+    report.require(scope)

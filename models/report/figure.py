@@ -41,6 +41,8 @@ def figures(fact: Fact) -> list[Figure]:
     if data.get("first_response_seconds") is not None:
         response = _by_author(Measure.FIRST_RESPONSE, fact)
         found.append({**response, "seconds": data["first_response_seconds"]})
+    if _is_lost(fact):
+        found.append(_lost(fact))
     if "assignment" in data:
         found.append(_received(Measure.ASSIGNED, fact))
     return [{name: to for name, to in figure.items() if to is not None} for figure in found]
@@ -75,6 +77,16 @@ def _received(measure: Measure, fact: Fact) -> Figure:
         "agent_id": fact.get("to_agent_id"),
         "detail": _data(fact).get("rule"),
     }
+
+
+def _is_lost(fact: Fact) -> bool:
+    """Whether a conversation went from its agent, to another or to none, by whatever happened.
+
+    What was closed or handed over is counted as that.
+    """
+    holder = fact.get("from_agent_id") if fact.get("conversation_id") else None
+    is_counted = fact["kind"] in (Kind.CONVERSATION_CLOSED, Kind.CONVERSATION_TRANSFERRED)
+    return holder is not None and fact.get("to_agent_id") != holder and not is_counted
 
 
 def _lost(fact: Fact) -> Figure:
@@ -124,7 +136,6 @@ _OF: dict[Kind, Callable[[Fact], Figure]] = {
     Kind.CONVERSATION_OPENED: _opened,
     Kind.CONVERSATION_REOPENED: lambda fact: _received(Measure.REOPENED, fact),
     Kind.CONVERSATION_CLOSED: _closed,
-    Kind.CONVERSATION_UNASSIGNED: _lost,
     Kind.CONVERSATION_TRANSFERRED: _handed_over,
     Kind.MESSAGE_RECEIVED: _from_customer,
     Kind.MESSAGE_SENT: lambda fact: _by_author(Measure.MESSAGE_SENT, fact),

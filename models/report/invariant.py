@@ -8,15 +8,25 @@ COUNTED_AS_IT_HAPPENED = Invariant(
     SELECT format('%s of %s with %s, %s is counted %s times too often',
                   measure, id, agent_id, detail, sum(times))
     FROM (
-        SELECT measure, conversation_id AS id, detail, 1 AS times,
+        SELECT measure, conversation_id AS id, 1 AS times,
+               CASE WHEN measure <> 'UNASSIGNED' OR detail = 'ANSWER_TIMEOUT' THEN detail END
+                   AS detail,
                CASE WHEN measure <> 'MESSAGE_RECEIVED' THEN agent_id END AS agent_id
         FROM figures
-        WHERE measure IN ('CLOSED', 'ASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT', 'NOTE_ADDED')
-        UNION ALL SELECT 'CLOSED', conversation_id, cause, -1, agent_id FROM closures
-        UNION ALL SELECT 'ASSIGNED', conversation_id, rule, -1, agent_id FROM assignments
+        WHERE measure IN ('CLOSED', 'ASSIGNED', 'UNASSIGNED', 'MESSAGE_RECEIVED', 'MESSAGE_SENT',
+                          'NOTE_ADDED')
+        UNION ALL SELECT 'CLOSED', conversation_id, -1, cause, agent_id FROM closures
+        UNION ALL SELECT 'ASSIGNED', conversation_id, -1, rule, agent_id FROM assignments
+        UNION ALL SELECT 'UNASSIGNED', conversation_id, -1,
+                         CASE ending WHEN 'TIMED_OUT' THEN 'ANSWER_TIMEOUT' END, agent_id
+                  FROM (SELECT *, lead(agent_id) OVER (
+                            PARTITION BY conversation_id ORDER BY started_at, ended_at) AS next_id
+                        FROM assignments) a
+                  WHERE ending NOT IN ('CLOSED', 'TRANSFERRED')
+                    AND (ending <> 'REASSIGNED' OR next_id IS DISTINCT FROM agent_id)
         UNION ALL SELECT CASE direction WHEN 'INBOUND' THEN 'MESSAGE_RECEIVED'
                                         WHEN 'OUTBOUND' THEN 'MESSAGE_SENT' ELSE 'NOTE_ADDED' END,
-                         conversation_id, NULL, -1, author_agent_id FROM messages
+                         conversation_id, -1, NULL, author_agent_id FROM messages
     ) f
     GROUP BY measure, id, agent_id, detail HAVING sum(times) <> 0
     """,

@@ -42,6 +42,10 @@ class Live:
 class QueueDepth:
     """Stays that began and ended, and how many waited; the times are of those that ended."""
 
+    def require(self, scope: Scope) -> None:
+        if scope.agent_ids is not None or scope.group_by is Grouping.AGENT:
+            raise BadUserInput("Queues are of teams and channels: do not ask by agent.")
+
     def header(self, scope: Scope) -> list[str]:
         return [*(keys_of(scope.group_by) if _is_of_places(scope) else ["begins_at"]), *COLUMNS]
 
@@ -112,7 +116,7 @@ async def _over_time(scope: Scope, limit: int) -> list[Row]:
     between = "s.{} >= d.begins_at AND s.{} < d.ends_at"
     return await read(
         f"""
-        SELECT d.begins_at,
+        SELECT {"NULL::date" if is_hourly else "d.day"} AS day, d.begins_at,
                (SELECT count(*) FROM {stays} AND {_BEFORE}) + coalesce(
                    sum(entered - departed) OVER (
                        ORDER BY d.begins_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
@@ -147,8 +151,6 @@ def _is_of_places(scope: Scope) -> bool:
 
 def _stays(scope: Scope) -> tuple[str, list[Any]]:
     """The stays `s` that a scope is about, whenever they were."""
-    if scope.agent_ids is not None or scope.group_by is Grouping.AGENT:
-        raise BadUserInput("Queues are of teams and channels: do not ask by agent.")
     arguments = range_of(scope)
     conditions = ["s.workspace_id = $1", *filters(scope, arguments, "s")]
     return f"queue_stays s WHERE {' AND '.join(conditions)}", arguments

@@ -54,6 +54,9 @@ class Summary:
     def grouping(self, scope: Scope) -> Grouping | None:
         return self.always_by or scope.group_by
 
+    def require(self, scope: Scope) -> None:
+        """Every scope is one of what figures count."""
+
     def is_divided(self, scope: Scope) -> bool:
         return bool(self.grouping(scope) or self.splits)
 

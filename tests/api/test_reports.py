@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -19,6 +20,7 @@ from api.reports import ReportsApp
 from models import Agent, Team
 from models.access import Role
 from models.database import fetchval
+from models.report import reading
 from models.report.catalogue import REPORTS
 from models.stream import Reader
 from resolvers.ids import encode
@@ -246,7 +248,7 @@ async def test_a_stranger_gets_no_file(
         "from=2026-01-01T00:00:00&to=2026-01-02T00:00:00",
         "from=2026-13-01&to=2026-12-02",
         "from=20260101&to=20260102",
-        "from=2026-01-01&to=2026-01-02&groupBy=day",
+        "from=2026-01-01&to=2026-01-02&groupBy=hour",
         "from=2026-01-01&from=2026-01-01&to=2026-01-02",
         "from=2026-01-01&to=2026-01-02&limit=5",
         "from=2026-01-01&to=2026-01-02&team=x",
@@ -263,6 +265,76 @@ async def test_what_cannot_be_asked_is_told_in_one_line(
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["extensions"]["requestId"] == response.headers["x-request-id"]
     assert "\n" not in error["message"]
+
+
+async def test_a_grouping_is_said_in_capitals_or_not(
+    company: Company, http: httpx.AsyncClient
+) -> None:
+    headers = await of(company.admin)
+
+    files = [
+        await http.get("/reports/messages.csv", params=TODAY | {"groupBy": by}, headers=headers)
+        for by in ("CHANNEL", "channel")
+    ]
+
+    assert table(files[0]) == table(files[1])
+    assert len(table(files[0])) > 1
+
+
+async def test_a_file_that_waits_too_long_for_its_turn_says_so(
+    company: Company, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = await of(company.admin)
+    monkeypatch.setattr(exporting, "OPERATION_TIMEOUT_SECONDS", 0.2)
+
+    async with AsyncExitStack() as turns:
+        for _ in range(reading.READ_AT_ONCE_MAX):
+            await turns.enter_async_context(reading.turn())
+        response = await http.get("/reports/messages.csv", params=TODAY, headers=headers)
+
+    assert response.status_code == 504
+    assert response.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
+
+
+async def test_rows_of_days_have_the_day_for_their_key(
+    company: Company, app: GraphQLApp[Caller]
+) -> None:
+    client = Client.of(app, await session_of(company.admin))
+    scope = {"fromDay": TODAY["from"], "toDay": TODAY["to"]}
+    hourly, daily = [
+        await client.ask(
+            "query ($scope: ReportScope!) { reports(scope: $scope) { queueDepth {"
+            " rows { beginsAt key { day } } } } }",
+            scope={**scope, "groupBy": by},
+        )
+        for by in (None, "DAY")
+    ]
+
+    rows = daily["reports"]["queueDepth"]["rows"]
+    assert [row["key"]["day"] for row in rows] == [row["beginsAt"][:10] for row in rows]
+    assert {row["key"]["day"] for row in hourly["reports"]["queueDepth"]["rows"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [("availability", {"groupBy": "TEAM"}), ("queueDepth", {"groupBy": "AGENT"})],
+)
+async def test_a_report_that_is_not_of_what_is_asked_is_refused_at_its_own_field(
+    company: Company, app: GraphQLApp[Caller], name: str, scope: dict[str, str]
+) -> None:
+    client = Client.of(app, await session_of(company.admin))
+    days = {"fromDay": TODAY["from"], "toDay": TODAY["to"]}
+
+    answer = await client.ask(
+        "query ($scope: ReportScope!) { reports(scope: $scope)"
+        f" {{ messages {{ isComplete }} {name} {{ isComplete }} }} }}",
+        scope=days | scope,
+    )
+
+    (error,) = answer.errors
+    assert error["path"] == ["reports", name]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert answer.data == {"reports": {"messages": {"isComplete": True}, name: None}}
 
 
 async def test_instants_are_bounds_too(company: Company, http: httpx.AsyncClient) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from models import Agent, Channel, Team, Workspace, closing, departure, idle, snooze
+from models import Agent, Channel, Team, Workspace, bot, closing, departure, idle, snooze
 from models.access import Actor, ActorKind, Role
 from models.agent import LEASE_SECONDS, lapse_presence
 from models.base import IdlePeriod, Line
@@ -22,6 +22,8 @@ from models.reopening import reopen
 from models.report.figure import Measure, figures
 from models.routing import hand_off
 from models.transfer import transfer
+from models.workflow.definition import AssignStep, Trigger
+from models.workflow.run import start_by_hand
 from tests.conftest import Clock, ConnectedTo, CopyOfDatabase
 from tests.factories import (
     a_channel,
@@ -36,12 +38,15 @@ from tests.factories import (
     by_system,
     working,
 )
+from tests.published import published
 
-ADA, BOB, TEAM, OTHER, REASON, HOLD = (uuid4() for _ in range(6))
+ADA, BOB, TEAM, OTHER, REASON, HOLD, ID = (uuid4() for _ in range(7))
 BY_ADA = {"actor_kind": ActorKind.AGENT, "actor_id": ADA}
 BY_SYSTEM = {"actor_kind": ActorKind.SYSTEM}
 BY_WORKFLOW = {"actor_kind": ActorKind.WORKFLOW, "actor_id": OTHER}
 FOR_BOB = {"actor_kind": ActorKind.INTEGRATION, "actor_id": OTHER, "data": {"on_behalf_of": BOB}}
+FROM_ADA = {"conversation_id": ID, "from_agent_id": ADA, "from_team_id": TEAM}
+LOST = {"measure": "UNASSIGNED", "team_id": TEAM, "agent_id": ADA}
 IN_TEAM = {"from_team_id": TEAM, "to_team_id": TEAM}
 WITH_ADA = {"from_agent_id": ADA, "to_agent_id": ADA, **IN_TEAM}
 
@@ -72,8 +77,8 @@ WITH_ADA = {"from_agent_id": ADA, "to_agent_id": ADA, **IN_TEAM}
             ],
         ),
         (
-            {"kind": Kind.CONVERSATION_TRANSFERRED, **BY_SYSTEM, "from_agent_id": ADA}
-            | {"from_team_id": TEAM, "to_team_id": TEAM, "to_agent_id": BOB}
+            {"kind": Kind.CONVERSATION_TRANSFERRED, **BY_SYSTEM, **FROM_ADA}
+            | {"to_team_id": TEAM, "to_agent_id": BOB}
             | {"data": {"rule": "TRANSFERRED", "assignment": HOLD}},
             [
                 {"measure": "TRANSFERRED", "team_id": TEAM, "agent_id": ADA, "detail": "AGENT"},
@@ -81,18 +86,40 @@ WITH_ADA = {"from_agent_id": ADA, "to_agent_id": ADA, **IN_TEAM}
             ],
         ),
         (
-            {"kind": Kind.CONVERSATION_TRANSFERRED, **BY_SYSTEM, "from_agent_id": ADA}
-            | {"from_team_id": TEAM, "to_team_id": OTHER, "to_queue_id": OTHER},
+            {"kind": Kind.CONVERSATION_TRANSFERRED, **BY_SYSTEM, **FROM_ADA}
+            | {"to_team_id": OTHER, "to_queue_id": OTHER},
             [{"measure": "TRANSFERRED", "team_id": TEAM, "agent_id": ADA, "detail": "TEAM"}],
         ),
         (
-            {"kind": Kind.CONVERSATION_UNASSIGNED, **BY_SYSTEM, "from_agent_id": ADA}
-            | {"from_team_id": TEAM, "to_team_id": TEAM, "data": {"rule": "ANSWER_TIMEOUT"}},
+            {"kind": Kind.CONVERSATION_UNASSIGNED, **BY_SYSTEM, **FROM_ADA, "to_team_id": TEAM}
+            | {"data": {"rule": "ANSWER_TIMEOUT"}},
+            [{**LOST, "detail": "ANSWER_TIMEOUT"}],
+        ),
+        (
+            {"kind": Kind.CONVERSATION_ASSIGNED, **BY_SYSTEM, **FROM_ADA, "to_team_id": TEAM}
+            | {"to_agent_id": BOB, "data": {"rule": "ASSIGNED_BY_HAND", "assignment": HOLD}},
             [
-                {"measure": "UNASSIGNED", "team_id": TEAM, "agent_id": ADA}
-                | {"detail": "ANSWER_TIMEOUT"}
+                {**LOST, "detail": "ASSIGNED_BY_HAND"},
+                {"measure": "ASSIGNED", "team_id": TEAM, "agent_id": BOB}
+                | {"detail": "ASSIGNED_BY_HAND"},
             ],
         ),
+        (
+            {"kind": Kind.CONVERSATION_ASSIGNED, **BY_SYSTEM, **FROM_ADA, **WITH_ADA}
+            | {"data": {"rule": "ASSIGNED_BY_HAND", "assignment": HOLD}},
+            [
+                {"measure": "ASSIGNED", "team_id": TEAM, "agent_id": ADA}
+                | {"detail": "ASSIGNED_BY_HAND"},
+            ],
+        ),
+        (
+            {"kind": Kind.CONVERSATION_QUEUED, **BY_WORKFLOW, **FROM_ADA}
+            | {"to_team_id": OTHER, "to_queue_id": OTHER, "data": {"rule": "WORKFLOW"}},
+            [{**LOST, "detail": "WORKFLOW"}],
+        ),
+        ({"kind": Kind.BOT_RESUMED, **BY_SYSTEM, **FROM_ADA, "to_team_id": TEAM}, [LOST]),
+        ({"kind": Kind.CONVERSATION_UNASSIGNED, **BY_SYSTEM, "conversation_id": ID}, []),
+        ({"kind": Kind.AGENT_DEACTIVATED, **BY_SYSTEM, "from_agent_id": ADA}, []),
         (
             {"kind": Kind.BOT_PAUSED, **BY_ADA, **IN_TEAM, "to_agent_id": ADA}
             | {"data": {"rule": "BOT_PAUSED", "assignment": HOLD}},
@@ -100,6 +127,7 @@ WITH_ADA = {"from_agent_id": ADA, "to_agent_id": ADA, **IN_TEAM}
         ),
         (
             {"kind": Kind.CONVERSATION_CLOSED, **BY_ADA, "from_agent_id": BOB, **IN_TEAM}
+            | {"conversation_id": ID}
             | {"data": {"cause": "AGENT", "reason": REASON, "resolution_seconds": 0}},
             [
                 {"measure": "CLOSED", "team_id": TEAM, "agent_id": BOB, "reason_id": REASON}
@@ -312,6 +340,55 @@ async def test_a_conversation_opened_by_hand_counts_for_who_opened_it(
     assert await counted(Measure.ASSIGNED) == opened
 
 
+async def test_nobody_waits_for_the_first_word_of_a_conversation_opened_by_hand(
+    workspace: Workspace, channel: Channel, clock: Clock
+) -> None:
+    await clock.stop()
+    boss = await an_agent(workspace, role=Role.OPERATOR)
+    contact = await a_contact(channel, sender="ada")
+    id = await open_by_hand(by=as_agent(boss), contact_id=contact.id, channel_id=channel.id)
+    await say(id, boss)
+    await a_message(channel, sender="ada")
+    await clock.travel(seconds=5)
+    await say(id, boss)
+    assert await counted(Measure.FIRST_RESPONSE) == []
+
+    await close(id, by=as_agent(boss))
+    await a_message(channel, sender="ada")
+    await clock.travel(seconds=6)
+    await say(id, boss)
+
+    assert await counted(Measure.FIRST_RESPONSE) == [(boss.id, 6, None)]
+
+
+async def test_whatever_takes_a_conversation_from_its_agent_counts_once(
+    workspace: Workspace, team: Team, channel: Channel, agent: Agent
+) -> None:
+    by = by_system(workspace)
+    bob = await an_agent(workspace)
+    other = await a_team(workspace, members=[bob])
+    step = AssignStep(key="move", team_id=other.id, reassign=True)
+    workflow = await published(workspace, step, trigger=Trigger.MANUAL)
+    conversation = await a_conversation(workspace, channel=channel, holder=agent)
+    async with working(conversation.id, by=by) as held:
+        await held.assign(bob.id, by=by)
+    async with working(conversation.id, by=by) as held:
+        await snooze.begin(held, by=by)
+    async with working(conversation.id, by=by) as held:
+        await held.assign(bob.id, by=by)
+    await start_by_hand(workflow, conversation.id, by=by)
+    async with working(conversation.id, by=by) as waiting:
+        await waiting.assign(agent.id, by=by)
+    async with working(conversation.id, by=by) as held:
+        await bot.resume(held, by=by)
+
+    assert await counted(Measure.UNASSIGNED) == [
+        (agent.id, None, "ASSIGNED_BY_HAND"),
+        (bob.id, None, "WORKFLOW"),
+        (agent.id, None, None),
+    ]
+
+
 async def test_a_figure_is_of_its_event_and_of_its_instant(
     workspace: Workspace, channel: Channel, agent: Agent
 ) -> None:
@@ -458,8 +535,8 @@ async def test_an_agents_day_is_told_by_its_intervals(workspace: Workspace, cloc
         ("OFFLINE", True, 0),
         ("ONLINE", True, 50),
         ("ONLINE", False, 5),
-        ("AWAY", False, LEASE_SECONDS),
-        ("OFFLINE", False, 8),
+        ("AWAY", False, LEASE_SECONDS - 55),
+        ("OFFLINE", False, 55 + 8),
         ("ONLINE", False, 2),
         ("OFFLINE", False, None),
     ]
@@ -487,7 +564,7 @@ _COUNTED = """
     SELECT measure, conversation_id, contact_id, agent_id, team_id, reason_id, seconds,
            CASE WHEN measure <> 'CONTACT_CREATED' THEN channel_id END AS channel_id,
            CASE WHEN measure <> 'OPENED' THEN detail END AS detail
-    FROM figures ORDER BY 1, 2, 3, 4, 7
+    FROM figures ORDER BY 1, 2, 3, 4, 7, 9
 """
 _STAYED = """
     SELECT conversation_id, team_id, entered_at, left_at, ending FROM queue_stays ORDER BY 1, 3
@@ -512,6 +589,15 @@ async def _a_day() -> None:
     await say(again.id, agent)
     await transfer(again.id, by=as_agent(agent), to_team=team.id, reason="Look.")
     await close(again.id, by=by_system(workspace))
+    contact = await a_contact(channel, sender="bob")
+    boss = await an_agent(workspace, role=Role.OPERATOR)
+    own = await open_by_hand(by=as_agent(boss), contact_id=contact.id, channel_id=channel.id)
+    await say(own, boss)
+    for holder in (agent, boss):
+        async with working(own, by=by_system(workspace)) as held:
+            await held.assign(holder.id, by=by_system(workspace))
+    async with working(own, by=as_agent(boss)) as held:
+        await held.unassign(by=as_agent(boss))
 
 
 async def _scripts() -> list[str]:

@@ -1,13 +1,16 @@
 """Presence is a lease: several devices are one, and the last to fall silent disconnects."""
 
 import asyncio
+from datetime import datetime
 
+import asyncpg
+import orjson
 import pytest
 
 from models import Agent, Workspace
 from models.access import Role
 from models.agent import LEASE_SECONDS, lapse_presence
-from models.database import fetchval
+from models.database import credentials, fetch, fetchval
 from models.decision import Availability
 from models.errors import Forbidden, NotFound
 from models.event import Kind
@@ -100,6 +103,43 @@ async def test_each_is_disconnected_once_however_many_sweep(
 
     assert sum(lapsed) == await told(Kind.AGENT_DISCONNECTED)
     assert sum(lapsed) + await lapse_presence(BATCH) == 6
+
+
+async def test_the_log_tells_since_when_an_agent_was_silent(
+    workspace: Workspace, clock: Clock
+) -> None:
+    await clock.stop()
+    agent = await an_agent(workspace)
+    ends_at = await fetchval("SELECT expires_at FROM presence_leases")
+    await clock.travel(hours=1)
+
+    await beat(agent)
+
+    rows = await fetch("SELECT kind, actor_kind, data FROM events ORDER BY seq DESC LIMIT 2")
+    assert [(row["kind"], row["actor_kind"]) for row in rows] == [
+        ("AGENT_CONNECTED", "AGENT"),
+        ("AGENT_DISCONNECTED", "SYSTEM"),
+    ]
+    assert datetime.fromisoformat(orjson.loads(rows[1]["data"])["since"]) == ends_at
+    assert await is_connected(agent)
+
+
+async def test_the_last_lease_of_who_counts_as_connected_is_kept(
+    workspace: Workspace, clock: Clock, database: str
+) -> None:
+    agent = await an_agent(workspace)
+    await clock.travel(seconds=1)
+    await beat(agent, "phone")
+    await clock.travel(days=30)
+
+    # Whoever holds the agent keeps the sweep from disconnecting it.
+    holder = await asyncpg.connect(**credentials(database))
+    async with holder.transaction():
+        await holder.execute("SELECT FROM agents FOR NO KEY UPDATE")
+        assert await lapse_presence(BATCH) == 0
+    await holder.close()
+
+    assert await fetchval("SELECT device FROM presence_leases") == "phone"
 
 
 async def test_leases_that_ran_out_long_ago_are_forgotten(

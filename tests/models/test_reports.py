@@ -1,5 +1,6 @@
 """Reports against the same numbers counted one by one from the log and the records of the desk."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -7,13 +8,15 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 
 from models import Agent, Channel, ClosingReason, Conversation, Team, Workspace
 from models.access import Actor, Role
+from models.agent import LEASE_SECONDS, lapse_presence
 from models.base import Line
 from models.closing import close
-from models.database import fetch, fetchval, tx
+from models.database import credentials, fetch, fetchval, tx
 from models.decision import Availability
 from models.errors import BadUserInput, Forbidden
 from models.merge import merge
@@ -22,7 +25,7 @@ from models.report.catalogue import QUEUE_DEPTH, REPORTS, require_readable
 from models.report.scope import FILTER_IDS_MAX, REPORT_DAYS_MAX, Asked, Grouping, Scope
 from models.report.summary import KEYS
 from models.transfer import transfer
-from tests.conftest import Clock
+from tests.conftest import POOL_MAX, Clock
 from tests.factories import (
     a_channel,
     a_conversation,
@@ -88,6 +91,8 @@ async def a_desk(zone: str) -> Desk:
     other = await a_team(workspace, line=Line.SUPPORT, members=[bea])
     channel = await a_channel(workspace, team=team)
     second = await a_channel(workspace, team=other)
+    # They are there whatever time it is, but where a test says otherwise.
+    await fetch("UPDATE presence_leases SET expires_at = $1", LATER)
     return Desk(workspace, zone, began_at, ada, bea, team, other, channel, second)
 
 
@@ -123,6 +128,13 @@ async def is_given_back(desk: Desk, clock: Clock, id: UUID) -> Actor:
     return as_agent(desk.bea)
 
 
+async def is_taken_away(desk: Desk, clock: Clock, id: UUID) -> Actor:
+    by = by_system(desk.workspace)
+    async with working(id, by=by) as held:
+        await held.assign(desk.bea.id, by=by)
+    return as_agent(desk.bea)
+
+
 async def is_reopened(desk: Desk, clock: Clock, id: UUID) -> Actor:
     await closes(id, as_agent(desk.ada), None)
     await clock.travel(minutes=30)
@@ -136,7 +148,7 @@ async def stays_open(desk: Desk, clock: Clock, id: UUID) -> None:
 
 
 FATES: tuple[Callable[[Desk, Clock, UUID], Awaitable[Actor | None]], ...] = (
-    *(is_handed_over, is_given_back, is_reopened),
+    *(is_handed_over, is_given_back, is_taken_away, is_reopened),
     stays_open,
 )
 
@@ -284,6 +296,73 @@ async def test_availability_is_clipped_to_the_range_and_to_now(database: str, cl
         await told(later)
     future = replace(later, to_at=desk.began_at + timedelta(days=10), group_by=Grouping.AGENT)
     assert await told(future) == {}
+
+
+async def test_who_is_silent_is_away_since_its_last_lease_ran_out(
+    workspace: Workspace, clock: Clock
+) -> None:
+    """Whether nobody has noticed yet, its own return did, or whoever looks for the silent."""
+    await clock.stop()
+    by = by_system(workspace)
+    began_at = await fetchval("SELECT relevo_now()")
+    agent = await an_agent(workspace)
+    asked = Asked(from_at=began_at, to_at=began_at + timedelta(hours=1), group_by=Grouping.AGENT)
+
+    async def told() -> list[Any]:
+        rows = await REPORTS["availability"].rows(await Scope.of(asked, by=by), limit=10)
+        return [tuple(row) for row in rows]
+
+    silent = [(agent.id, LEASE_SECONDS, LEASE_SECONDS, 0.0, HOUR - LEASE_SECONDS)]
+    await clock.travel(hours=2)
+    assert await told() == silent
+    await Agent.set_availability(agent.id, by=by, availability=Availability.AWAY)
+    assert await told() == silent
+    await Agent.beat(agent.id, by=by, device="phone")
+    assert await told() == silent
+    asked = replace(asked, to_at=began_at + timedelta(hours=3))
+    await clock.travel(hours=2)
+    away = (LEASE_SECONDS, LEASE_SECONDS, LEASE_SECONDS, 3 * HOUR - 2 * LEASE_SECONDS)
+    assert await told() == [(agent.id, *away)]
+    await lapse_presence(10)
+    assert await told() == [(agent.id, *away)]
+
+
+async def test_a_lease_that_is_kept_at_this_moment_is_waited_for(
+    workspace: Workspace, clock: Clock
+) -> None:
+    await clock.stop()
+    by = by_system(workspace)
+    began_at = await fetchval("SELECT relevo_now()")
+    agent = await an_agent(workspace)
+    await clock.travel(seconds=LEASE_SECONDS - 1)
+
+    async def beats() -> None:
+        await Agent.beat(agent.id, by=by, device="browser")
+
+    async def read() -> float:
+        asked = Asked(from_at=began_at, to_at=began_at + timedelta(seconds=LEASE_SECONDS + 5))
+        scope = replace(await Scope.of(asked, by=by), now=began_at + timedelta(minutes=2))
+        return float((await REPORTS["availability"].total(scope))["offline_seconds"])
+
+    assert await behind(beats, read) == 0
+
+
+async def test_reports_leave_the_pool_to_others(workspace: Workspace, database: str) -> None:
+    by = by_system(workspace)
+    scope = await Scope.of(_days(1), by=by)
+    blocker = await asyncpg.connect(**credentials(database))
+    async with blocker.transaction():
+        await blocker.execute("LOCK figures")
+        reports = [
+            asyncio.create_task(REPORTS["messages"].total(scope)) for _ in range(2 * POOL_MAX)
+        ]
+        await asyncio.sleep(0)
+        # Whoever asked for a connection before has it by now, or would be served first.
+        async with asyncio.timeout(1):
+            assert await fetchval("SELECT 1") == 1
+    await blocker.close()
+
+    assert len(await asyncio.gather(*reports)) == 2 * POOL_MAX
 
 
 @pytest.mark.leaves_violations  # what is counted here is there by its row alone
@@ -468,6 +547,4 @@ async def test_a_report_refuses_what_it_is_not_of(
     scope = replace(await Scope.of(_days(1), by=by_system(workspace)), **change)
 
     with pytest.raises(BadUserInput):
-        await REPORTS[name].total(scope)
-    with pytest.raises(BadUserInput):
-        await REPORTS[name].rows(scope, limit=1)
+        require_readable(REPORTS[name], scope)

@@ -233,6 +233,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
             "UPDATE figures SET agent_id = conversation_id WHERE measure = 'ASSIGNED'",
             "UPDATE figures SET detail = 'AGENT' WHERE measure = 'CLOSED'",
             "INSERT INTO figures SELECT * FROM figures WHERE measure = 'ASSIGNED'",
+            "DELETE FROM figures WHERE measure = 'UNASSIGNED'",
+            "UPDATE figures SET detail = 'ANSWER_TIMEOUT' WHERE measure = 'UNASSIGNED'",
         )
     ],
     (
@@ -348,10 +350,12 @@ async def office(workspace: Workspace) -> Workspace:
     closed = await a_conversation(workspace, team=automatic)
     async with working(closed.id, by=by_system(workspace)) as conversation:
         await close(conversation, by=by_system(workspace))
-    await an_agent(workspace, teams=[manual, automatic])
+    other = await an_agent(workspace, teams=[manual, automatic])
     for _ in range(2):
         await a_conversation(workspace, team=manual)
-    await a_conversation(workspace, team=manual, holder=agent)
+    taken = await a_conversation(workspace, team=manual, holder=other)
+    async with working(taken.id, by=by_system(workspace)) as conversation:
+        await conversation.assign(agent.id, by=by_system(workspace))
     put_off = await a_conversation(workspace, team=manual, holder=agent)
     async with working(put_off.id, by=by_system(workspace)) as conversation:
         await snooze.begin(conversation, by=by_system(workspace))

@@ -197,9 +197,14 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                     CASE WHEN e.data ? 'assignment' THEN 'AGENT_ASSIGNED' END]) AS t(trigger)
                 JOIN workflows w ON w.workspace_id = e.workspace_id AND w.status = 'ACTIVE'
                 JOIN workflow_revisions r ON r.id = w.revision_id AND r.trigger = t.trigger
-                LEFT JOIN conversations c ON CASE
-                    WHEN e.conversation_id IS NOT NULL THEN c.id = e.conversation_id
-                    ELSE c.contact_id = e.contact_id AND c.status <> 'CLOSED' END
+                -- A union, because no index serves a condition that says which column counts.
+                LEFT JOIN LATERAL (
+                    SELECT k.id, k.opened_at, k.queued_at FROM conversations k
+                    WHERE k.id = e.conversation_id
+                    UNION ALL
+                    SELECT k.id, k.opened_at, k.queued_at FROM conversations k
+                    WHERE e.conversation_id IS NULL AND k.contact_id = e.contact_id
+                      AND k.status <> 'CLOSED') c ON true
                 CROSS JOIN LATERAL (SELECT CASE WHEN f.is_echo THEN (
                     SELECT count(*) FROM workflow_runs o
                     WHERE o.conversation_id = c.id AND o.workflow_id = w.id AND o.is_echo

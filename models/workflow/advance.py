@@ -37,9 +37,8 @@ ENDED = (RunStatus.ENDED, RunStatus.FAILED)
 OUR_FAULT = "INTERNAL_SERVER_ERROR"
 # A run goes on when its time has come, or when what it waits for no longer waits for it.
 _DUE = """r.due_at IS NOT NULL AND (r.due_at <= (SELECT relevo_now()) OR (
-    r.status = 'WAITING' AND NOT EXISTS (SELECT FROM conversations c
-        WHERE c.id = r.conversation_id AND c.status = 'QUEUED'
-          AND c.decision ->> 'rule' = 'WORKFLOW')))"""
+    r.status = 'WAITING' AND (SELECT c.status = 'QUEUED' AND c.decision ->> 'rule' = 'WORKFLOW'
+        FROM conversations c WHERE c.id = r.conversation_id) IS NOT TRUE))"""
 # The runs of one conversation go one after the other; those of a contact that has none likewise.
 _PLACE = "coalesce(r.conversation_id, r.contact_id)"
 

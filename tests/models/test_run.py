@@ -8,7 +8,7 @@ import pytest
 from models import Conversation, Workspace, bot, closing, database
 from models.access import Role
 from models.base import Line
-from models.database import fetch, fetchval
+from models.database import encode, fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import Forbidden, NotFound
 from models.reopening import reopen
@@ -50,6 +50,7 @@ from tests.published import came_to, published, runs_of, the_run
 
 GREET = SendMessageStep(key="greet", text="Hello, {{contact.name|there}}.")
 TELL = WebhookStep(key="tell")
+SCANS = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'conversations'"
 
 
 async def _said(conversation_id: UUID) -> list[str]:
@@ -438,3 +439,38 @@ class TestByHand:
             await start_by_hand(workflow, conversation.id, by=as_agent(auditor))
 
         assert await runs_of(workflow) == []
+
+
+@pytest.mark.leaves_violations
+async def test_what_a_message_begins_is_found_without_reading_all_conversations(
+    workspace: Workspace,
+) -> None:
+    channel = await a_channel(workspace)
+    contact = await a_contact(channel, sender="another")
+    tagged = await a_contact(channel, sender="the third")
+    await published(workspace, AssignStep(key="give", team_id=(await a_team(workspace)).id))
+    await published(workspace, TELL, trigger=Trigger.MESSAGE_RECEIVED)
+    await published(workspace, TELL, trigger=Trigger.CONTACT_TAGGED)
+    waiting = (await a_message(channel)).conversation_id
+    await fetch(
+        """
+        INSERT INTO conversations (id, workspace_id, contact_id, channel_id, line, status,
+                                   opened_at, last_activity_at, closed_at, version)
+        SELECT gen_random_uuid(), $1, $2, $3, 'SALES', 'CLOSED', now(), now(), now(), 1
+        FROM generate_series(1, 5000)
+        """,
+        workspace.id,
+        contact.id,
+        channel.id,
+    )
+    await fetch("ANALYZE conversations, workflows, workflow_revisions, workflow_runs")
+
+    async with tx() as transaction:
+        await a_message(channel)
+        await tag_contact(tagged.id, ["VIP"], by=by_system(workspace))
+        before = await transaction.fetchval(SCANS)
+        facts = encode(transaction.events)
+        await transaction.fetchval("SELECT begin_runs($1::text::jsonb)", facts)
+        await advance._due_places([waiting], [tagged.id])
+
+        assert await transaction.fetchval(SCANS) == before

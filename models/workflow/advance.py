@@ -26,6 +26,7 @@ from models.database import (
 )
 from models.errors import Busy, DomainError, OutcomeUnknown
 from models.workflow import assigning, condition, effect
+from models.workflow.ahead import ahead_of
 from models.workflow.definition import STEPS_MAX, AssignStep, Definition, Step
 from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun, has_begun, read_facts
 
@@ -193,6 +194,7 @@ async def _advance(transaction: Transaction, run: WorkflowRun) -> bool:
     definition = await _definition(transaction, run)
     if run.status is RunStatus.STARTING and not await _begins(transaction, run, definition):
         await transaction.execute("DELETE FROM workflow_runs WHERE id = $1", run.id)
+        await assigning.let_go_with(transaction, run)
         return True
     step = definition.by_key[run.next_key or definition.steps[0].key]
     if run.steps_taken >= RECORDS_MAX:
@@ -222,7 +224,13 @@ async def _begins(transaction: Transaction, run: WorkflowRun, definition: Defini
         return False
     if not definition.conditions:
         return True
-    return condition.met(definition.conditions, await read_facts(transaction, run, definition))
+    before = await ahead_of(transaction, run)
+    if before and before.is_way_of(run):
+        # They were met when routing asked, and it placed by that.
+        return True
+    line = before.line if before else None
+    facts = await read_facts(transaction, run, definition, line)
+    return condition.met(definition.conditions, facts)
 
 
 async def _taken(transaction: Transaction, run: WorkflowRun, step: Step) -> Taken | None:
@@ -253,7 +261,7 @@ async def _record(transaction: Transaction, run: WorkflowRun, step: Step, taken:
                 ended_at = CASE WHEN $10 THEN clock.now END,
                 due_at = CASE WHEN $10 THEN NULL
                     WHEN $11::int IS NULL THEN least(due_at, clock.now)
-                    ELSE clock.now + make_interval(mins => $11) END
+                    ELSE coalesce($12, clock.now) + make_interval(mins => $11) END
             FROM (SELECT relevo_now() AS now) clock WHERE id = $1
             """,
             run.id,
@@ -267,12 +275,14 @@ async def _record(transaction: Transaction, run: WorkflowRun, step: Step, taken:
             status.value,
             status in ENDED,
             taken.waiting_minutes,
+            taken.waits_since,
         )
     except asyncpg.UniqueViolationError as error:
         # Another run of this workflow began for this contact at the same moment.
         raise Raced from error
     if status in ENDED:
         _tell_ended(run, status, taken.failure)
+        await assigning.let_go_with(transaction, run)
 
 
 def _status(taken: Taken) -> RunStatus:
@@ -306,6 +316,7 @@ async def _give_up(id: UUID) -> None:
             OUR_FAULT,
         )
         _tell_ended(run, RunStatus.FAILED, OUR_FAULT)
+        await assigning.let_go_with(transaction, run)
 
 
 when_runs_are_due(go_on)

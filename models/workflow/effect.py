@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from models import closing, event, line_change, placement, routing, stickiness, tag, variable
+from models.channel import require_line
 from models.closure import Cause, ClosingReason
 from models.conversation import Conversation, Status
 from models.database import tx
 from models.errors import ConversationNotWithBot
 from models.workflow import assigning, condition
+from models.workflow.ahead import ahead_of
 from models.workflow.definition import (
     AssignStep,
     BotOffStep,
@@ -35,7 +37,10 @@ async def take(step: Step, run: WorkflowRun) -> Taken:
 
 
 async def _unassign(step: UnassignStep, run: WorkflowRun) -> Taken:
-    async with tx():
+    async with tx() as transaction:
+        if await ahead_of(transaction, run):
+            # Who has it is to have it after this step.
+            return _skipped(step)
         conversation = await Conversation.locked(run.conversation, by=run.actor)
         if not conversation.is_open:
             return await _let_go(conversation, step, run)
@@ -73,7 +78,12 @@ async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
 
 
 async def _set_line(step: SetLineStep, run: WorkflowRun) -> Taken:
-    await line_change.set_line(run.conversation, step.line, by=run.actor)
+    async with tx() as transaction:
+        if await ahead_of(transaction, run):
+            channel = await Conversation.hold_channel(run.conversation, by=run.actor)
+            require_line(channel.kind, step.line)
+        else:
+            await line_change.set_line(run.conversation, step.line, by=run.actor)
     return Taken(next_key=step.next)
 
 
@@ -117,7 +127,11 @@ async def _bot_off(step: BotOffStep, run: WorkflowRun) -> Taken:
 async def _branch(step: BranchStep, run: WorkflowRun) -> Taken:
     asked = Definition(trigger=run.trigger, steps=(step,))
     async with tx() as transaction:
-        facts = await read_facts(transaction, run, asked)
+        before = await ahead_of(transaction, run)
+        way = dict(before.step.way) if before and before.is_way_of(run) else {}
+        if step.key in way:
+            return Taken(next_key=way[step.key])
+        facts = await read_facts(transaction, run, asked, before.line if before else None)
     for case in step.cases:
         if condition.met(case.conditions, facts):
             return Taken(next_key=case.next)

@@ -8,7 +8,7 @@ from models import closing, event, line_change, placement, routing, stickiness, 
 from models.channel import require_line
 from models.closure import Cause, ClosingReason
 from models.conversation import Conversation, Status
-from models.database import tx
+from models.database import Raced, Transaction, tx
 from models.errors import ConversationNotWithBot
 from models.workflow import assigning, condition
 from models.workflow.ahead import ahead_of
@@ -68,9 +68,10 @@ async def _filled(text: str, run: WorkflowRun) -> str:
 
 
 async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
-    async with tx():
+    async with tx() as transaction:
         if step.on is Marked.CONTACT:
-            await tag.tag_contact(await _contact(run), list(step.tags), by=run.actor)
+            contact_id = await _contact(transaction, run)
+            await tag.tag_contact(contact_id, list(step.tags), by=run.actor)
         else:
             conversation = await Conversation.locked(run.conversation, by=run.actor)
             await tag.tag_conversation(conversation, list(step.tags), by=run.actor)
@@ -155,11 +156,17 @@ async def _let_go(
     return Taken(next_key=step.next)
 
 
-async def _contact(run: WorkflowRun) -> UUID:
-    """Of the conversation, whose contact may be another by now: contacts merge."""
+async def _contact(transaction: Transaction, run: WorkflowRun) -> UUID:
+    """Of the conversation, whose contact may be another by now: contacts merge, but not while we
+    hold this one. Raises Raced when it was merged between the look and the lock.
+    """
     if run.conversation_id is None:
         return run.contact_id
-    return (await Conversation.get(id=run.conversation_id)).contact_id
+    locked = await Conversation.lock_contact(transaction, run.conversation_id, by=run.actor)
+    contact_id = (await Conversation.get(id=run.conversation_id)).contact_id
+    if contact_id != locked:
+        raise Raced
+    return contact_id
 
 
 def _skipped(step: Step) -> Taken:

@@ -43,6 +43,17 @@ _DUE = """r.due_at IS NOT NULL AND (r.due_at <= (SELECT relevo_now()) OR (
 # The runs of one conversation go one after the other; those of a contact that has none likewise.
 _PLACE = "coalesce(r.conversation_id, r.contact_id)"
 
+# What is no fault of the run, which goes on as soon as the server does.
+_PASSING = (
+    Busy,
+    OutcomeUnknown,
+    OSError,
+    TimeoutError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -159,8 +170,7 @@ async def _take_one(place: UUID) -> bool:
 
 
 def _is_passing(error: Exception) -> bool:
-    passing = (Busy, OutcomeUnknown, asyncpg.QueryCanceledError, asyncpg.InsufficientResourcesError)
-    return is_retryable(error) or isinstance(error, passing)
+    return is_retryable(error) or isinstance(error, _PASSING)
 
 
 async def _advance_first(place: UUID, seen: list[WorkflowRun]) -> bool:

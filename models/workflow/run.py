@@ -199,12 +199,14 @@ async def start_by_hand(
 
 
 async def has_begun(transaction: Transaction, workflow_id: UUID, contact_id: UUID) -> bool:
-    """Whether a workflow that runs once for each contact did so for this one."""
+    """Whether a workflow that runs once for each contact did so for this one, or for one that was
+    merged into it.
+    """
     return bool(
         await transaction.fetchval(
             """
-            SELECT EXISTS (SELECT FROM workflow_runs WHERE workflow_id = $1 AND contact_id = $2
-                AND is_once AND status <> 'STARTING')
+            SELECT EXISTS (SELECT FROM workflow_runs WHERE workflow_id = $1 AND is_once
+                AND contact_id = ANY(relevo_merged($2)) AND status <> 'STARTING')
             """,
             workflow_id,
             contact_id,

@@ -179,7 +179,7 @@ _WORKFLOWS = f"""
     WHERE w.workspace_id = $1 AND w.status = 'ACTIVE' AND r.trigger = 'CONVERSATION_OPENED'
       AND NOT (r.is_once AND EXISTS (
           SELECT FROM workflow_runs o
-          WHERE o.workflow_id = w.id AND o.contact_id = $2 AND o.is_once
+          WHERE o.workflow_id = w.id AND o.contact_id = ANY(relevo_merged($2)) AND o.is_once
             AND o.status <> 'STARTING'))
       -- After the bot once for each opening: what ran in this one does not begin again.
       AND NOT EXISTS (

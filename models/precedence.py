@@ -74,7 +74,8 @@ class Sticky:
 class Directed:
     """Where a workflow's ASSIGN sends a conversation, and on which terms; or why it cannot.
 
-    `line` is the one that the steps before it, or its team, make the conversation's.
+    `line` is the one that the steps before it, or its team, make the conversation's; `way` names
+    the branches before it, each with the step that it led to.
     """
 
     workflow_id: UUID
@@ -87,6 +88,7 @@ class Directed:
     max_open: int | None = None
     waiting_minutes: int | None = None
     obstacle: Reason | None = None
+    way: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def settings(self) -> Settings | None:
@@ -289,6 +291,7 @@ def _recall_directed(stored: dict[str, Any]) -> Directed:
             "line": Line(stored["line"]),
             "distribution": Distribution(distribution) if distribution else None,
             "obstacle": Reason(obstacle) if obstacle else None,
+            "way": tuple((key, next_key) for key, next_key in stored.get("way", ())),
         }
     )
 

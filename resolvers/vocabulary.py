@@ -178,7 +178,7 @@ described(
     ANSWER_TIMEOUT="Its agent did not answer in time.",
     AGENT_DEACTIVATED="Its agent's account was deactivated.",
     TEAM_DELETED="Its team was deleted.",
-    WORKFLOW_TIMEOUT="Nobody got it within the limit that a workflow set.",
+    WORKFLOW_TIMEOUT="No workflow lets it wait any longer: its team's own way counts.",
 )
 described(
     Outcome,

@@ -16,7 +16,7 @@ import structlog
 
 from models import agent, answer_timeout, idempotency, idle, idle_reminder, queue, snooze
 from models.database import retrying, tx
-from models.workflow import advance
+from models.workflow import advance, assigning
 
 IDLE_EVERY_SECONDS = 1.0
 IDLE_BATCH_SIZE = 500
@@ -31,6 +31,8 @@ PRESENCE_BATCH_SIZE = 500
 # Every trigger goes on with its runs by itself; this does with what it left, and when limits pass.
 RUNS_EVERY_SECONDS = 1.0
 RUNS_BATCH_SIZE = 500
+# What no run of the workflow is going for is let go at its end; this repairs what a race left.
+LOST_EVERY_SECONDS = 3.0
 # Every cause drains by itself after its commit; this repairs what a crash cut off.
 DRAIN_EVERY_SECONDS = 3.0
 DRAIN_TEAMS_MAX = 10_000
@@ -69,6 +71,7 @@ SWEEPS = (
     Sweep("answers_lapsed", answer_timeout.lapse_answers, ANSWER_BATCH_SIZE, ANSWER_EVERY_SECONDS),
     Sweep("presence_lapsed", agent.lapse_presence, PRESENCE_BATCH_SIZE, PRESENCE_EVERY_SECONDS),
     Sweep("steps_taken", advance.go_on_due, RUNS_BATCH_SIZE, RUNS_EVERY_SECONDS),
+    Sweep("let_go", assigning.let_go_of_lost, RUNS_BATCH_SIZE, LOST_EVERY_SECONDS),
     Sweep("drained", queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
     Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),
 )

@@ -150,6 +150,15 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ON conversations (team_id, distribution, queued_at, id)
             WHERE status = 'QUEUED' AND distribution IS NOT NULL;
 
+        CREATE FUNCTION relevo_merged(contact uuid) RETURNS uuid[] LANGUAGE sql STABLE AS $$
+            WITH RECURSIVE found AS (
+                SELECT contact AS id
+                UNION
+                SELECT c.id FROM found f JOIN contacts c ON c.merged_into_id = f.id)
+            SELECT array_agg(id) FROM found
+        $$;
+        COMMENT ON FUNCTION relevo_merged IS 'A contact and those that were merged into it.';
+
         CREATE FUNCTION begin_runs(pending jsonb) RETURNS bool LANGUAGE plpgsql AS $$
         DECLARE
             stopped jsonb;
@@ -166,8 +175,7 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                     is_echo, contact_id, conversation_id, message_id, status, due_at, failure,
                     ended_at)
                 SELECT gen_random_uuid(), w.workspace_id, w.id, r.id, w.position, r.trigger,
-                       CASE WHEN t.trigger = 'CONVERSATION_OPENED' AND e.kind IN (
-                                'CONVERSATION_HANDED_OFF', 'BOT_PAUSED') THEN 'CONTACT'
+                       CASE WHEN t.trigger = 'CONVERSATION_OPENED' AND b.is_after_bot THEN 'CONTACT'
                             WHEN e.actor_kind IN ('CONTACT', 'WORKFLOW') THEN e.actor_kind
                             WHEN e.actor_kind <> 'SYSTEM' THEN 'AGENT' END,
                        r.is_once, f.is_echo, e.contact_id, c.id, e.message_id,
@@ -182,12 +190,17 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 CROSS JOIN jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place)
                 CROSS JOIN jsonb_to_record(p.fact) AS e(
                     workspace_id uuid, kind text, actor_kind text, actor_id uuid, contact_id uuid,
-                    conversation_id uuid, message_id uuid, data jsonb)
+                    conversation_id uuid, message_id uuid, from_queue_id uuid, from_agent_id uuid,
+                    data jsonb)
                 CROSS JOIN LATERAL (SELECT e.actor_kind IN ('SYSTEM', 'WORKFLOW') AS is_echo) f
+                -- Whoever had it neither waiting nor from anybody took it from the bot.
+                CROSS JOIN LATERAL (SELECT e.kind IN ('CONVERSATION_HANDED_OFF', 'BOT_PAUSED') OR (
+                    e.kind IN ('CONVERSATION_ASSIGNED', 'CONVERSATION_TRANSFERRED')
+                    AND e.data ->> 'rule' IN ('ASSIGNED_BY_HAND', 'TRANSFERRED')
+                    AND e.from_queue_id IS NULL AND e.from_agent_id IS NULL) AS is_after_bot) b
                 CROSS JOIN unnest(ARRAY[
                     CASE WHEN e.kind = 'CONVERSATION_OPENED' AND e.data ->> 'rule' <> 'BOT'
-                         OR e.kind IN (
-                             'CONVERSATION_REOPENED', 'CONVERSATION_HANDED_OFF', 'BOT_PAUSED')
+                         OR e.kind = 'CONVERSATION_REOPENED' OR b.is_after_bot
                          THEN 'CONVERSATION_OPENED' END,
                     CASE e.kind WHEN 'CONVERSATION_STRANDED' THEN 'NOBODY_ELIGIBLE'
                                 WHEN 'IDLE_REMINDED' THEN 'IDLE_REMINDER'
@@ -197,9 +210,14 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                     CASE WHEN e.data ? 'assignment' THEN 'AGENT_ASSIGNED' END]) AS t(trigger)
                 JOIN workflows w ON w.workspace_id = e.workspace_id AND w.status = 'ACTIVE'
                 JOIN workflow_revisions r ON r.id = w.revision_id AND r.trigger = t.trigger
-                LEFT JOIN conversations c ON CASE
-                    WHEN e.conversation_id IS NOT NULL THEN c.id = e.conversation_id
-                    ELSE c.contact_id = e.contact_id AND c.status <> 'CLOSED' END
+                -- A union, because no index serves a condition that says which column counts.
+                LEFT JOIN LATERAL (
+                    SELECT k.id, k.opened_at, k.queued_at FROM conversations k
+                    WHERE k.id = e.conversation_id
+                    UNION ALL
+                    SELECT k.id, k.opened_at, k.queued_at FROM conversations k
+                    WHERE e.conversation_id IS NULL AND k.contact_id = e.contact_id
+                      AND k.status <> 'CLOSED') c ON true
                 CROSS JOIN LATERAL (SELECT CASE WHEN f.is_echo THEN (
                     SELECT count(*) FROM workflow_runs o
                     WHERE o.conversation_id = c.id AND o.workflow_id = w.id AND o.is_echo
@@ -208,10 +226,10 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 WHERE e.contact_id IS NOT NULL AND h.echoes <= {_ECHOES_MAX}
                   AND NOT (r.is_once AND EXISTS (
                       SELECT FROM workflow_runs o
-                      WHERE o.workflow_id = w.id AND o.contact_id = e.contact_id AND o.is_once
-                        AND o.status <> 'STARTING'))
+                      WHERE o.workflow_id = w.id AND o.is_once AND o.status <> 'STARTING'
+                        AND o.contact_id = ANY(relevo_merged(e.contact_id))))
                   -- After the bot once for each opening, however often the bot came back.
-                  AND NOT (e.kind IN ('CONVERSATION_HANDED_OFF', 'BOT_PAUSED') AND EXISTS (
+                  AND NOT (b.is_after_bot AND EXISTS (
                       SELECT FROM workflow_runs o
                       WHERE o.conversation_id = c.id AND o.workflow_id = w.id
                         AND t.trigger = 'CONVERSATION_OPENED'
@@ -257,6 +275,7 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
 async def downgrade(db: BaseDBAsyncClient) -> str:
     return """
         DROP FUNCTION begin_runs;
+        DROP FUNCTION relevo_merged;
         ALTER TABLE conversations DROP COLUMN distribution;
         UPDATE closures SET cause = 'INACTIVE' WHERE cause = 'WORKFLOW';
         ALTER TABLE closures DROP CONSTRAINT closures_cause_known,

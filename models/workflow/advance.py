@@ -26,6 +26,7 @@ from models.database import (
 )
 from models.errors import Busy, DomainError, OutcomeUnknown
 from models.workflow import assigning, condition, effect
+from models.workflow.ahead import ahead_of
 from models.workflow.definition import STEPS_MAX, AssignStep, Definition, Step
 from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun, has_begun, read_facts
 
@@ -37,11 +38,21 @@ ENDED = (RunStatus.ENDED, RunStatus.FAILED)
 OUR_FAULT = "INTERNAL_SERVER_ERROR"
 # A run goes on when its time has come, or when what it waits for no longer waits for it.
 _DUE = """r.due_at IS NOT NULL AND (r.due_at <= (SELECT relevo_now()) OR (
-    r.status = 'WAITING' AND NOT EXISTS (SELECT FROM conversations c
-        WHERE c.id = r.conversation_id AND c.status = 'QUEUED'
-          AND c.decision ->> 'rule' = 'WORKFLOW')))"""
+    r.status = 'WAITING' AND (SELECT c.status = 'QUEUED' AND c.decision ->> 'rule' = 'WORKFLOW'
+        FROM conversations c WHERE c.id = r.conversation_id) IS NOT TRUE))"""
 # The runs of one conversation go one after the other; those of a contact that has none likewise.
 _PLACE = "coalesce(r.conversation_id, r.contact_id)"
+
+# What is no fault of the run, which goes on as soon as the server does.
+_PASSING = (
+    Busy,
+    OutcomeUnknown,
+    OSError,
+    TimeoutError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -159,8 +170,7 @@ async def _take_one(place: UUID) -> bool:
 
 
 def _is_passing(error: Exception) -> bool:
-    passing = (Busy, OutcomeUnknown, asyncpg.QueryCanceledError, asyncpg.InsufficientResourcesError)
-    return is_retryable(error) or isinstance(error, passing)
+    return is_retryable(error) or isinstance(error, _PASSING)
 
 
 async def _advance_first(place: UUID, seen: list[WorkflowRun]) -> bool:
@@ -194,6 +204,7 @@ async def _advance(transaction: Transaction, run: WorkflowRun) -> bool:
     definition = await _definition(transaction, run)
     if run.status is RunStatus.STARTING and not await _begins(transaction, run, definition):
         await transaction.execute("DELETE FROM workflow_runs WHERE id = $1", run.id)
+        await assigning.let_go_with(transaction, run)
         return True
     step = definition.by_key[run.next_key or definition.steps[0].key]
     if run.steps_taken >= RECORDS_MAX:
@@ -223,7 +234,13 @@ async def _begins(transaction: Transaction, run: WorkflowRun, definition: Defini
         return False
     if not definition.conditions:
         return True
-    return condition.met(definition.conditions, await read_facts(transaction, run, definition))
+    before = await ahead_of(transaction, run)
+    if before and before.is_way_of(run):
+        # They were met when routing asked, and it placed by that.
+        return True
+    line = before.line if before else None
+    facts = await read_facts(transaction, run, definition, line)
+    return condition.met(definition.conditions, facts)
 
 
 async def _taken(transaction: Transaction, run: WorkflowRun, step: Step) -> Taken | None:
@@ -254,7 +271,7 @@ async def _record(transaction: Transaction, run: WorkflowRun, step: Step, taken:
                 ended_at = CASE WHEN $10 THEN clock.now END,
                 due_at = CASE WHEN $10 THEN NULL
                     WHEN $11::int IS NULL THEN least(due_at, clock.now)
-                    ELSE clock.now + make_interval(mins => $11) END
+                    ELSE coalesce($12, clock.now) + make_interval(mins => $11) END
             FROM (SELECT relevo_now() AS now) clock WHERE id = $1
             """,
             run.id,
@@ -268,12 +285,14 @@ async def _record(transaction: Transaction, run: WorkflowRun, step: Step, taken:
             status.value,
             status in ENDED,
             taken.waiting_minutes,
+            taken.waits_since,
         )
     except asyncpg.UniqueViolationError as error:
         # Another run of this workflow began for this contact at the same moment.
         raise Raced from error
     if status in ENDED:
         _tell_ended(run, status, taken.failure)
+        await assigning.let_go_with(transaction, run)
 
 
 def _status(taken: Taken) -> RunStatus:
@@ -307,6 +326,7 @@ async def _give_up(id: UUID) -> None:
             OUR_FAULT,
         )
         _tell_ended(run, RunStatus.FAILED, OUR_FAULT)
+        await assigning.let_go_with(transaction, run)
 
 
 when_runs_are_due(go_on)

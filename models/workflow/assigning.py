@@ -1,18 +1,25 @@
 """The step ASSIGN: whom a workflow gives a conversation to, and how long it waits in a queue."""
 
-import orjson
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from uuid import UUID
 
-from models import decision, event, placement, precedence, queue
+from models import decision, event, placement, queue
+from models.access import Actor
 from models.channel import Channel, require_line
 from models.conversation import Conversation, Status
-from models.database import Transaction, encode, tx
+from models.database import Transaction, encode, fetch, retrying, tx
 from models.decision import Rule, Settings
 from models.team import Team
+from models.workflow import ahead
 from models.workflow.definition import AssignStep
 from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun
 
 # Whom somebody chose a place for is left there, but by a step that reassigns.
 _CHOSEN = frozenset({Rule.OWNER, Rule.HANDED_OFF, Rule.TRANSFERRED, Rule.WORKFLOW})
+# Whom a workflow put into a queue, or gave up to it: perhaps nobody looked since.
+_LEFT = (Rule.WORKFLOW, Rule.WORKFLOW_TIMEOUT)
 
 
 async def assign(step: AssignStep, run: WorkflowRun) -> Taken:
@@ -26,8 +33,9 @@ async def assign(step: AssignStep, run: WorkflowRun) -> Taken:
     async with tx() as transaction:
         team = await Team.locked(step.team_id, by=by) if step.team_id else None
         conversation = await Conversation.locked(run.conversation, by=by)
-        if await _is_placed(transaction, run, step):
-            return await _placed(transaction, conversation, run, step)
+        placed = await ahead.placed_by(transaction, conversation.id)
+        if placed and (placed[0].workflow_id, placed[0].key) == (run.workflow_id, step.key):
+            return await _placed(transaction, conversation, run, step, since=placed[1])
         if not step.reassign and not _is_free(conversation):
             return Taken(outcome=StepOutcome.SKIPPED, next_key=step.next)
         conversation.require_open()
@@ -54,7 +62,7 @@ async def wait_on(step: AssignStep, run: WorkflowRun) -> Taken | None:
             return Taken(outcome=StepOutcome.SKIPPED)
         if not await _has_passed(transaction, run):
             return None
-        await _let_go(transaction, conversation, run, step)
+        await _let_go(transaction, conversation, by=run.actor)
     return Taken(outcome=StepOutcome.TIMED_OUT, next_key=step.on_timeout)
 
 
@@ -71,30 +79,19 @@ def _is_free(conversation: Conversation) -> bool:
     return (conversation.decision or {}).get("rule") not in _CHOSEN
 
 
-async def _is_placed(transaction: Transaction, run: WorkflowRun, step: AssignStep) -> bool:
-    """Whether the conversation was routed by this very step already, before the run began."""
-    stored = await transaction.fetchval(
-        """
-        SELECT coalesce(c.decision, a.decision) FROM conversations c
-        LEFT JOIN assignments a ON a.conversation_id = c.id AND a.ended_at IS NULL
-        WHERE c.id = $1
-        """,
-        run.conversation_id,
-    )
-    made = orjson.loads(stored) if stored else {}
-    if made.get("rule") != Rule.WORKFLOW or not made.get("routed"):
-        return False
-    chosen = precedence.place(precedence.recall(made["routed"]["facts"])).step
-    return chosen is not None and (chosen.workflow_id, chosen.key) == (run.workflow_id, step.key)
-
-
 async def _placed(
-    transaction: Transaction, conversation: Conversation, run: WorkflowRun, step: AssignStep
+    transaction: Transaction,
+    conversation: Conversation,
+    run: WorkflowRun,
+    step: AssignStep,
+    *,
+    since: datetime,
 ) -> Taken:
+    """Routed by this very step already, before the run began: since then it waits."""
     if not _waits(conversation, step):
         return Taken(next_key=step.next)
     await _end_other_waits(transaction, run)
-    return _waiting(step)
+    return replace(_waiting(step), waits_since=since)
 
 
 async def _enqueue(
@@ -165,10 +162,54 @@ async def _was_assigned(transaction: Transaction, run: WorkflowRun, step: Assign
     )
 
 
-async def _let_go(
-    transaction: Transaction, conversation: Conversation, run: WorkflowRun, step: AssignStep
-) -> None:
-    """The limit has passed: the team's own rules count again, unless a branch comes first."""
+async def let_go_with(transaction: Transaction, run: WorkflowRun) -> None:
+    """A run is over: what still waits where it, or routing ahead of it, put it is its team's to
+    give out now, unless another run of its workflow has it.
+    """
+    if run.conversation_id is None or not await _may_wait(transaction, run.conversation_id):
+        return
+    conversation = await Conversation.locked(run.conversation_id, by=run.actor)
+    rule = (conversation.decision or {}).get("rule")
+    if conversation.queue_id is None or rule not in _LEFT:
+        return
+    if rule == Rule.WORKFLOW:
+        if not await _is_left(transaction, conversation, run):
+            return
+        await _let_go(transaction, conversation, by=run.actor)
+    queue.follow(transaction, teams=[conversation.queue_id])
+
+
+async def _may_wait(transaction: Transaction, conversation_id: UUID) -> bool:
+    """Whether it is worth locking: most of what runs are about waits for nobody."""
+    return bool(
+        await transaction.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM conversations WHERE id = $1 AND status = 'QUEUED'
+                AND decision ->> 'rule' = ANY($2))
+            """,
+            conversation_id,
+            [rule.value for rule in _LEFT],
+        )
+    )
+
+
+async def _is_left(transaction: Transaction, conversation: Conversation, run: WorkflowRun) -> bool:
+    """Whether it waits as this run's workflow said, of which no other run is going there."""
+    by_settings = (conversation.distribution or {}).get("workflow")
+    placed = await ahead.placed_by(transaction, conversation.id)
+    if run.workflow_id not in (
+        UUID(by_settings) if by_settings else None,
+        placed[0].workflow_id if placed else None,
+    ):
+        return False
+    others = WorkflowRun.filter(
+        conversation_id=conversation.id, workflow_id=run.workflow_id, due_at__isnull=False
+    )
+    return not await others.exclude(id=run.id).exists()
+
+
+async def _let_go(transaction: Transaction, conversation: Conversation, *, by: Actor) -> None:
+    """From now on the team's own rules count."""
     await transaction.execute(
         """
         UPDATE conversations SET distribution = NULL, decision = $2::text::jsonb,
@@ -178,6 +219,33 @@ async def _let_go(
         conversation.id,
         encode(decision.by_hand(Rule.WORKFLOW_TIMEOUT, None)),
     )
-    conversation.record(event.Kind.CONVERSATION_QUEUED, by=run.actor, rule=Rule.WORKFLOW_TIMEOUT)
-    if step.on_timeout is None and conversation.team_id is not None:
-        queue.follow(transaction, teams=[conversation.team_id])
+    conversation.record(event.Kind.CONVERSATION_QUEUED, by=by, rule=Rule.WORKFLOW_TIMEOUT)
+
+
+async def let_go_of_lost(limit: int) -> int:
+    """Let go what waits by the settings of a workflow that has no going run of it.
+
+    None is left so but by a change of the workflow at the very moment of routing. Returns how many.
+    """
+    rows = await fetch(f"{_LOST} LIMIT $1", limit)
+    for row in rows:
+        await retrying(partial(_let_go_of, row["id"], Actor.system(row["workspace_id"])))
+    return len(rows)
+
+
+async def _let_go_of(id: UUID, by: Actor) -> None:
+    async with tx() as transaction:
+        conversation = await Conversation.locked(id, by=by)
+        if await transaction.fetchval(f"SELECT EXISTS ({_LOST} AND c.id = $1)", id):
+            await _let_go(transaction, conversation, by=by)
+            if conversation.queue_id is not None:
+                queue.follow(transaction, teams=[conversation.queue_id])
+
+
+_LOST = """
+    SELECT c.id, c.workspace_id, c.distribution ->> 'workflow' AS workflow FROM conversations c
+    WHERE c.status = 'QUEUED' AND c.distribution IS NOT NULL AND NOT EXISTS (
+        SELECT FROM workflow_runs r
+        WHERE r.conversation_id = c.id AND r.due_at IS NOT NULL
+          AND r.workflow_id = (c.distribution ->> 'workflow')::uuid)
+"""

@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from models import closing, event, line_change, placement, routing, stickiness, tag, variable
+from models.channel import require_line
 from models.closure import Cause, ClosingReason
 from models.conversation import Conversation, Status
-from models.database import tx
+from models.database import Raced, Transaction, tx
 from models.errors import ConversationNotWithBot
 from models.workflow import assigning, condition
+from models.workflow.ahead import ahead_of
 from models.workflow.definition import (
     AssignStep,
     BotOffStep,
@@ -35,7 +37,10 @@ async def take(step: Step, run: WorkflowRun) -> Taken:
 
 
 async def _unassign(step: UnassignStep, run: WorkflowRun) -> Taken:
-    async with tx():
+    async with tx() as transaction:
+        if await ahead_of(transaction, run):
+            # Who has it is to have it after this step.
+            return _skipped(step)
         conversation = await Conversation.locked(run.conversation, by=run.actor)
         if not conversation.is_open:
             return await _let_go(conversation, step, run)
@@ -63,9 +68,10 @@ async def _filled(text: str, run: WorkflowRun) -> str:
 
 
 async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
-    async with tx():
+    async with tx() as transaction:
         if step.on is Marked.CONTACT:
-            await tag.tag_contact(await _contact(run), list(step.tags), by=run.actor)
+            contact_id = await _contact(transaction, run)
+            await tag.tag_contact(contact_id, list(step.tags), by=run.actor)
         else:
             conversation = await Conversation.locked(run.conversation, by=run.actor)
             await tag.tag_conversation(conversation, list(step.tags), by=run.actor)
@@ -73,7 +79,12 @@ async def _tag(step: TagStep, run: WorkflowRun) -> Taken:
 
 
 async def _set_line(step: SetLineStep, run: WorkflowRun) -> Taken:
-    await line_change.set_line(run.conversation, step.line, by=run.actor)
+    async with tx() as transaction:
+        if await ahead_of(transaction, run):
+            channel = await Conversation.hold_channel(run.conversation, by=run.actor)
+            require_line(channel.kind, step.line)
+        else:
+            await line_change.set_line(run.conversation, step.line, by=run.actor)
     return Taken(next_key=step.next)
 
 
@@ -117,7 +128,11 @@ async def _bot_off(step: BotOffStep, run: WorkflowRun) -> Taken:
 async def _branch(step: BranchStep, run: WorkflowRun) -> Taken:
     asked = Definition(trigger=run.trigger, steps=(step,))
     async with tx() as transaction:
-        facts = await read_facts(transaction, run, asked)
+        before = await ahead_of(transaction, run)
+        way = dict(before.step.way) if before and before.is_way_of(run) else {}
+        if step.key in way:
+            return Taken(next_key=way[step.key])
+        facts = await read_facts(transaction, run, asked, before.line if before else None)
     for case in step.cases:
         if condition.met(case.conditions, facts):
             return Taken(next_key=case.next)
@@ -141,11 +156,17 @@ async def _let_go(
     return Taken(next_key=step.next)
 
 
-async def _contact(run: WorkflowRun) -> UUID:
-    """Of the conversation, whose contact may be another by now: contacts merge."""
+async def _contact(transaction: Transaction, run: WorkflowRun) -> UUID:
+    """Of the conversation, whose contact may be another by now: contacts merge, but not while we
+    hold this one. Raises Raced when it was merged between the look and the lock.
+    """
     if run.conversation_id is None:
         return run.contact_id
-    return (await Conversation.get(id=run.conversation_id)).contact_id
+    locked = await Conversation.lock_contact(transaction, run.conversation_id, by=run.actor)
+    contact_id = (await Conversation.get(id=run.conversation_id)).contact_id
+    if contact_id != locked:
+        raise Raced
+    return contact_id
 
 
 def _skipped(step: Step) -> Taken:

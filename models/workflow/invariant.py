@@ -56,10 +56,23 @@ RUNS_AS_PUBLISHED_LAST = Invariant(
           (r.definition ->> 'trigger', (r.definition ->> 'is_once')::bool)
     """,
 )
+WAITS_HAVE_RUNS = Invariant(
+    "What waits by a workflow's settings has a going run of it",
+    """
+    SELECT format('conversation %s waits as workflow %s says, of which no run is going',
+                  c.id, c.distribution ->> 'workflow')
+    FROM conversations c
+    WHERE c.status = 'QUEUED' AND c.distribution IS NOT NULL AND NOT EXISTS (
+        SELECT FROM workflow_runs r
+        WHERE r.conversation_id = c.id AND r.due_at IS NOT NULL
+          AND r.workflow_id = (c.distribution ->> 'workflow')::uuid)
+    """,
+)
 ALWAYS = (
     WORKFLOWS_GIVE_TO_WHO_IS_THERE,
     RUNS_KNOW_THEIR_NEXT_STEP,
     RUNS_ARE_RECORDED,
     WORKFLOWS_IN_ORDER,
     RUNS_AS_PUBLISHED_LAST,
+    WAITS_HAVE_RUNS,
 )

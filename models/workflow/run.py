@@ -12,7 +12,7 @@ from tortoise.queryset import QuerySet
 
 from models import event
 from models.access import Actor, ActorKind
-from models.base import Record
+from models.base import Line, Record
 from models.conversation import Conversation
 from models.database import Row, Transaction, fetch, fetchrow, tx
 from models.errors import NotFound
@@ -54,12 +54,14 @@ class StepOutcome(StrEnum):
 class Taken:
     """What taking a step came to, and the key of the step that comes next, if one does.
 
-    Of one that waits that is its own, with the minutes until its limit passes.
+    Of one that waits that is its own, with the minutes until its limit passes, counted from now
+    unless it waits already.
     """
 
     outcome: StepOutcome = StepOutcome.DONE
     next_key: str | None = None
     waiting_minutes: int | None = None
+    waits_since: datetime | None = None
     failure: str | None = None
 
 
@@ -128,8 +130,10 @@ class WorkflowRun(Record):
         )
 
 
-async def read_facts(transaction: Transaction, run: WorkflowRun, definition: Definition) -> Facts:
-    """What the conditions of a definition ask for, as it is now."""
+async def read_facts(
+    transaction: Transaction, run: WorkflowRun, definition: Definition, line: Line | None = None
+) -> Facts:
+    """What the conditions of a definition ask for, as it is now; of the `line` that is given."""
     conversation = None
     if run.conversation_id is not None:
         conversation = await Conversation.get(id=run.conversation_id)
@@ -139,7 +143,7 @@ async def read_facts(transaction: Transaction, run: WorkflowRun, definition: Def
         contact_id=conversation.contact_id if conversation else run.contact_id,
         conversation_id=run.conversation_id,
         channel_id=conversation.channel_id if conversation else None,
-        line=conversation.line if conversation else None,
+        line=line or (conversation.line if conversation else None),
         source=run.source,
         definitions=[definition],
         message_id=run.message_id,
@@ -195,12 +199,14 @@ async def start_by_hand(
 
 
 async def has_begun(transaction: Transaction, workflow_id: UUID, contact_id: UUID) -> bool:
-    """Whether a workflow that runs once for each contact did so for this one."""
+    """Whether a workflow that runs once for each contact did so for this one, or for one that was
+    merged into it.
+    """
     return bool(
         await transaction.fetchval(
             """
-            SELECT EXISTS (SELECT FROM workflow_runs WHERE workflow_id = $1 AND contact_id = $2
-                AND is_once AND status <> 'STARTING')
+            SELECT EXISTS (SELECT FROM workflow_runs WHERE workflow_id = $1 AND is_once
+                AND contact_id = ANY(relevo_merged($2)) AND status <> 'STARTING')
             """,
             workflow_id,
             contact_id,

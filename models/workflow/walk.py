@@ -41,10 +41,14 @@ DEFINITIONS_KEPT_MAX = 512
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """The ASSIGN that a run would come to, if it came to one, and what would be so by then."""
+    """The ASSIGN that a run would come to, if it came to one, and what would be so by then.
+
+    `way` names the branches before it, each with the step that it led to.
+    """
 
     step: AssignStep | None
     facts: Facts
+    way: tuple[tuple[str, str | None], ...] = ()
 
 
 def walk(definition: Definition, facts: Facts, lines: frozenset[Line] = frozenset(Line)) -> Walked:
@@ -56,13 +60,17 @@ def walk(definition: Definition, facts: Facts, lines: frozenset[Line] = frozense
         return Walked(None, facts)
     steps = definition.by_key
     step: Step | None = definition.steps[0]
+    way: list[tuple[str, str | None]] = []
     for _ in range(STEPS_MAX):
         if isinstance(step, AssignStep):
-            return Walked(step, facts)
+            return Walked(step, facts, tuple(way))
         if step is None or _ends(step, lines):
             break
         facts = _after(step, facts)
-        step = steps.get(_next(step, facts) or "")
+        next_key = _next(step, facts)
+        if isinstance(step, BranchStep):
+            way.append((step.key, next_key))
+        step = steps.get(next_key or "")
     return Walked(None, facts)
 
 
@@ -95,7 +103,11 @@ async def directions(transaction: Transaction, asked: Asked) -> tuple[Directed, 
     Each goes on from what those before it would have changed by then.
     """
     rows = await transaction.fetch(
-        _WORKFLOWS, asked.channel.workspace_id, asked.contact_id, WORKFLOWS_MAX
+        _WORKFLOWS,
+        asked.channel.workspace_id,
+        asked.contact_id,
+        WORKFLOWS_MAX,
+        asked.conversation_id,
     )
     known = [(row, _recalled(row["definition"])) for row in rows]
     facts = await condition.read(
@@ -116,7 +128,7 @@ async def directions(transaction: Transaction, asked: Asked) -> tuple[Directed, 
         walked = walk(definition, facts, lines)
         facts = walked.facts
         if walked.step is not None:
-            found.append(_directed(row, walked.step, facts.line or asked.line, lines))
+            found.append(_directed(row, walked, walked.step, asked.line, lines))
             if found[-1].obstacle is None:
                 break
     return tuple(found)
@@ -127,7 +139,10 @@ def _recalled(definition: str) -> Definition:
     return Definition.recall(orjson.loads(definition))
 
 
-def _directed(row: Row, step: AssignStep, line: Line, lines: frozenset[Line]) -> Directed:
+def _directed(
+    row: Row, walked: Walked, step: AssignStep, asked: Line, lines: frozenset[Line]
+) -> Directed:
+    line = walked.facts.line or asked
     active: Mapping[str, str] = orjson.loads(row["active"] or "{}")
     target = active.get(str(step.team_id or step.agent_id))
     team_line = Line(target) if target in list(Line) else None
@@ -145,6 +160,7 @@ def _directed(row: Row, step: AssignStep, line: Line, lines: frozenset[Line]) ->
         max_open=step.max_open,
         waiting_minutes=step.waiting_minutes if step.team_id else None,
         obstacle=obstacle,
+        way=walked.way,
     )
 
 
@@ -163,8 +179,16 @@ _WORKFLOWS = f"""
     WHERE w.workspace_id = $1 AND w.status = 'ACTIVE' AND r.trigger = 'CONVERSATION_OPENED'
       AND NOT (r.is_once AND EXISTS (
           SELECT FROM workflow_runs o
-          WHERE o.workflow_id = w.id AND o.contact_id = $2 AND o.is_once
+          WHERE o.workflow_id = w.id AND o.contact_id = ANY(relevo_merged($2)) AND o.is_once
             AND o.status <> 'STARTING'))
+      -- After the bot once for each opening: what ran in this one does not begin again.
+      AND NOT EXISTS (
+          SELECT FROM workflow_runs o
+          WHERE o.conversation_id = $4 AND o.workflow_id = w.id
+            AND o.trigger = 'CONVERSATION_OPENED'
+            AND o.created_at >= coalesce(
+                (SELECT max(s.closed_at) FROM closures s WHERE s.conversation_id = $4),
+                (SELECT c.opened_at FROM conversations c WHERE c.id = $4)))
     ORDER BY w.position, w.created_at, w.id LIMIT $3
 """  # noqa: S608 - a constant
 

@@ -3,19 +3,23 @@
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from models import Conversation, Workspace, bot, closing, database
 from models.access import Role
 from models.base import Line
-from models.database import fetch, fetchval
+from models.conversation import Status
+from models.database import encode, fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import Forbidden, NotFound
+from models.merge import merge
+from models.opening import open_by_hand
 from models.reopening import reopen
 from models.routing import hand_off
 from models.tag import tag_contact
 from models.transfer import transfer
-from models.workflow import advance
+from models.workflow import advance, effect
 from models.workflow.definition import (
     AssignStep,
     BranchStep,
@@ -34,7 +38,7 @@ from models.workflow.definition import (
     WebhookStep,
 )
 from models.workflow.errors import WorkflowNotActive, WorkflowNotManual
-from models.workflow.run import RunStatus, start_by_hand
+from models.workflow.run import RunStatus, Taken, WorkflowRun, start_by_hand
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
@@ -51,6 +55,7 @@ from tests.published import came_to, published, runs_of, the_run
 
 GREET = SendMessageStep(key="greet", text="Hello, {{contact.name|there}}.")
 TELL = WebhookStep(key="tell")
+SCANS = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'conversations'"
 
 
 async def _said(conversation_id: UUID) -> list[str]:
@@ -260,6 +265,81 @@ async def test_what_runs_once_begins_with_the_first_message_that_meets_its_condi
     assert len(await runs_of(workflow)) == 1
 
 
+async def test_once_for_a_contact_is_once_for_those_that_are_merged_into_it(
+    workspace: Workspace,
+) -> None:
+    by = by_system(workspace)
+    received = await published(workspace, GREET, trigger=Trigger.MESSAGE_RECEIVED, is_once=True)
+    opened = await published(
+        workspace, AssignStep(key="give", agent_id=(await an_agent(workspace)).id), is_once=True
+    )
+    one, two, three = [await a_channel(workspace) for _ in range(3)]
+    ada = await a_contact(one, sender="ada")
+    lady = await a_contact(two, sender="lady")
+    countess = await a_contact(three, sender="countess")
+    await a_message(two, sender="lady")
+    await merge(survivor_id=countess.id, merged_id=lady.id, by=by)
+    await merge(survivor_id=ada.id, merged_id=countess.id, by=by)
+
+    await a_message(two, sender="lady", text="again")
+    anew = await a_message(one, sender="ada")
+
+    assert [len(await runs_of(workflow)) for workflow in (received, opened)] == [1, 1]
+    assert (await Conversation.get(id=anew.conversation_id)).status is Status.QUEUED
+
+
+async def test_a_run_that_began_before_a_merge_finds_that_it_ran_already(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await published(workspace, GREET, trigger=Trigger.MESSAGE_RECEIVED, is_once=True)
+    one, two = await a_channel(workspace), await a_channel(workspace)
+    ada, lady = await a_contact(one, sender="ada"), await a_contact(two, sender="lady")
+    await a_message(two, sender="lady")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(database, "_go_on", None)
+        await a_message(one, sender="ada")
+        await merge(survivor_id=ada.id, merged_id=lady.id, by=by_system(workspace))
+
+    await advance.go_on_due(10)
+
+    assert len(await runs_of(workflow)) == 1
+
+
+@pytest.mark.parametrize("how", ["assigned", "transferred to an agent", "transferred to a team"])
+async def test_whoever_takes_it_from_the_bot_starts_what_an_opening_does(
+    workspace: Workspace, how: str
+) -> None:
+    workflow = await published(workspace, GREET)
+    agent, team, by = await an_agent(workspace), await a_team(workspace), by_system(workspace)
+    id = (await a_message(await a_channel(workspace, bot=True))).conversation_id
+
+    for _ in range(2):
+        if how == "assigned":
+            async with working(id, by=by) as held:
+                await held.assign(agent.id, by=by)
+        elif how == "transferred to an agent":
+            await transfer(id, by=by, to_agent=agent.id)
+        else:
+            await transfer(id, by=by, to_team=team.id)
+            async with working(id, by=by) as waiting:
+                await waiting.assign(agent.id, by=by)
+        async with working(id, by=as_agent(agent)) as held:
+            await bot.resume(held, by=as_agent(agent))
+
+    run = await the_run(workflow)
+    assert (run.source, run.status) == (Source.CONTACT, RunStatus.ENDED)
+
+
+async def test_what_is_opened_by_hand_starts_once(workspace: Workspace) -> None:
+    workflow = await published(workspace, GREET)
+    agent, channel = await an_agent(workspace, role=Role.OPERATOR), await a_channel(workspace)
+    contact = await a_contact(channel)
+
+    await open_by_hand(by=as_agent(agent), contact_id=contact.id, channel_id=channel.id)
+
+    assert (await the_run(workflow)).source is Source.AGENT
+
+
 async def test_a_step_that_fails_ends_the_run_and_says_why(workspace: Workspace) -> None:
     again = CloseStep(key="again", next="tell")
     close_first = await published(workspace, again, TELL, trigger=Trigger.CONVERSATION_CLOSED)
@@ -322,6 +402,28 @@ async def test_a_lost_connection_leaves_the_run_to_the_sweep(
 
     assert taken == 1
     assert await _said(received.conversation_id) == ["Hello, Ada."]
+
+
+@pytest.mark.parametrize(
+    "stall",
+    [TimeoutError, OSError, asyncpg.ReadOnlySQLTransactionError],
+    ids=lambda it: it.__name__,
+)
+async def test_a_server_that_stalls_fails_no_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, stall: type[Exception]
+) -> None:
+    async def stalls(step: Step, run: WorkflowRun) -> Taken:
+        raise stall
+
+    workflow = await published(workspace, GREET)
+    with monkeypatch.context() as patched:
+        patched.setattr(effect, "take", stalls)
+        await a_message(await a_channel(workspace))
+    assert (await the_run(workflow)).status is RunStatus.STARTING
+
+    await advance.go_on_due(10)
+
+    assert (await the_run(workflow)).status is RunStatus.ENDED
 
 
 async def test_a_command_takes_a_few_steps_and_leaves_the_rest_to_the_sweep(
@@ -440,3 +542,38 @@ class TestByHand:
             await start_by_hand(workflow, conversation.id, by=as_agent(auditor))
 
         assert await runs_of(workflow) == []
+
+
+@pytest.mark.leaves_violations
+async def test_what_a_message_begins_is_found_without_reading_all_conversations(
+    workspace: Workspace,
+) -> None:
+    channel = await a_channel(workspace)
+    contact = await a_contact(channel, sender="another")
+    tagged = await a_contact(channel, sender="the third")
+    await published(workspace, AssignStep(key="give", team_id=(await a_team(workspace)).id))
+    await published(workspace, TELL, trigger=Trigger.MESSAGE_RECEIVED)
+    await published(workspace, TELL, trigger=Trigger.CONTACT_TAGGED)
+    waiting = (await a_message(channel)).conversation_id
+    await fetch(
+        """
+        INSERT INTO conversations (id, workspace_id, contact_id, channel_id, line, status,
+                                   opened_at, last_activity_at, closed_at, version)
+        SELECT gen_random_uuid(), $1, $2, $3, 'SALES', 'CLOSED', now(), now(), now(), 1
+        FROM generate_series(1, 5000)
+        """,
+        workspace.id,
+        contact.id,
+        channel.id,
+    )
+    await fetch("ANALYZE conversations, workflows, workflow_revisions, workflow_runs")
+
+    async with tx() as transaction:
+        await a_message(channel)
+        await tag_contact(tagged.id, ["VIP"], by=by_system(workspace))
+        before = await transaction.fetchval(SCANS)
+        facts = encode(transaction.events)
+        await transaction.fetchval("SELECT begin_runs($1::text::jsonb)", facts)
+        await advance._due_places([waiting], [tagged.id])
+
+        assert await transaction.fetchval(SCANS) == before

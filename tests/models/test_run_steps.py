@@ -1,15 +1,19 @@
 """What each step of a workflow does, but ASSIGN."""
 
+import asyncio
+import contextvars
 from uuid import UUID
 
 import pytest
 
 from models import Closure, Contact, Conversation, Workspace, closing
+from models.access import Actor
 from models.base import Line
 from models.closure import Cause
 from models.conversation import Status
-from models.database import fetchval
+from models.database import Transaction, fetchval
 from models.errors import ConversationClosed
+from models.merge import merge
 from models.workflow import advance
 from models.workflow.definition import (
     BotOffStep,
@@ -28,6 +32,7 @@ from models.workflow.run import RunStatus, WorkflowRun, start_by_hand
 from tests.conftest import Clock
 from tests.factories import (
     a_channel,
+    a_contact,
     a_conversation,
     a_message,
     a_team,
@@ -286,3 +291,27 @@ async def test_integrators_are_told_which_run_came_to_which_step(workspace: Work
     told = await fetchval("SELECT data::text FROM events WHERE kind = 'WEBHOOK_REQUESTED'")
     assert str(run.id) in told
     assert '"place": 1' in told
+
+
+async def test_a_contact_that_is_merged_while_it_is_tagged_fails_no_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await a_channel(workspace), await a_channel(workspace)
+    ada, lady = await a_contact(one, sender="ada"), await a_contact(two, sender="lady")
+    workflow = await published(workspace, TagStep(key="tag", tags=("VIP",), on=Marked.CONTACT))
+    lock_contact, looks = Conversation.lock_contact, 0
+
+    async def merged_meanwhile(transaction: Transaction, id: UUID, *, by: Actor) -> UUID | None:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            return await lock_contact(transaction, id, by=by)
+        merging = merge(survivor_id=lady.id, merged_id=ada.id, by=by_system(workspace))
+        await asyncio.create_task(merging, context=contextvars.Context())
+        return ada.id
+
+    monkeypatch.setattr(Conversation, "lock_contact", merged_meanwhile)
+    await a_message(one, sender="ada")
+
+    assert await came_to(await the_run(workflow)) == [("tag", "DONE")]
+    assert await fetchval("SELECT contact_id FROM contact_tags") == lady.id

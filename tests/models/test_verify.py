@@ -319,6 +319,7 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " WHERE team_id IN (SELECT id FROM teams WHERE is_todos)",
     ),
     (verify.WITHIN_LIMIT, SOME_DECISION % "'{candidates,0,capacity}', '0'"),
+    (workflow_invariant.WAITS_HAVE_RUNS, BY_A_STEP),
     (workflow_invariant.WORKFLOWS_IN_ORDER, "UPDATE workflows SET position = 1"),
     (
         workflow_invariant.RUNS_AS_PUBLISHED_LAST,

@@ -29,7 +29,7 @@ from tests.factories import (
 )
 
 BY_NUMBER = Bounds(OrderColumn.NUMBER, size=51)
-CROWD = 30_000
+CROWD = 10_000
 # Of a page of 51, whatever is searched for.
 READ_MAX = 1_000
 FEW = 500

@@ -192,16 +192,27 @@ async def putting_back() -> str:
     """What makes the database again what `founded` left."""
     tables = await _tables()
     emptied = [f'DELETE FROM public."{table}"' for table in tables]
-    filled = [f'INSERT INTO public."{table}" SELECT * FROM kept."{table}"' for table in tables]
+    filled = [
+        f'INSERT INTO public."{table}" ({columns}) SELECT {columns} FROM kept."{table}"'
+        for table, columns in tables.items()
+    ]
     steps = ["BEGIN", "SET LOCAL session_replication_role = replica", *emptied, *filled, "COMMIT"]
     return "; ".join(steps)
 
 
-async def _tables() -> list[str]:
+async def _tables() -> dict[str, str]:
+    """Every table with its columns but for the generated ones."""
     found = await fetch(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'aerich'"
+        """
+        SELECT table_name, string_agg(quote_ident(column_name), ', ') AS columns
+        FROM information_schema.columns JOIN information_schema.tables
+            USING (table_catalog, table_schema, table_name)
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'aerich'
+          AND is_generated = 'NEVER'
+        GROUP BY 1
+        """
     )
-    return [row["tablename"] for row in found]
+    return {row["table_name"]: row["columns"] for row in found}
 
 
 # -- What the rows say

@@ -12,30 +12,25 @@ from models.log import Event, Position
 from models.subscription import ResetReason
 from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
-from resolvers.conversation import Conversation, conversation_of
 from resolvers.enums import described
+from resolvers.logged_event import (
+    AgentEvent,
+    ConversationEvent,
+    LoggedEvent,
+    MessageEvent,
+    fact,
+)
 from resolvers.settings import tag_of
 from resolvers.ticket import Ticket, ticket_of
 from resolvers.types import (
-    Agent,
-    Message,
     Owner,
-    Queue,
     Tag,
     Team,
-    agent_of,
-    queue_of,
     team_of,
 )
-from resolvers.vocabulary import ActorKind, Delivery, Rule
-from resolvers.workflow import Workflow, workflow_of
+from resolvers.vocabulary import Delivery
 from resolvers.workflow_run import WorkflowRun, workflow_run_of
 
-described(
-    Kind,
-    "EventKind",
-    **{kind.name: f"{kind.name.replace('_', ' ').capitalize()}." for kind in Kind},
-)
 described(
     ResetReason,
     "StreamResetReason",
@@ -44,127 +39,30 @@ described(
 )
 
 
-@strawberry.type(description="Who or what caused an event.")
-class EventActor:
-    kind: ActorKind = strawberry.field(description="What kind of party.")
-    id_: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="The agent, if a person did it.")
-    async def agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, self.id_ if self.kind is ActorKind.AGENT else None)
-
-    @strawberry.field(description="The workflow, if a step of one did it.")
-    async def workflow(self, info: Info) -> Workflow | None:
-        return await workflow_of(info, self.id_ if self.kind is ActorKind.WORKFLOW else None)
-
-
-@strawberry.interface(description="One numbered fact of the workspace's log.")
-class LoggedEvent:
-    event: strawberry.Private[Event]
-    position: strawberry.Private[Position]
-
-    @strawberry.field(description="Its number: 1, 2, 3 ... in a workspace, without holes.")
-    def seq(self) -> int:
-        return self.event.seq
-
-    @strawberry.field(description="Go on after this event with it: `after`.")
-    def cursor(self) -> str:
-        return self.position.cursor()
-
-    @strawberry.field(description="When it was logged; never earlier than the one before.")
-    def occurred_at(self) -> datetime:
-        return self.event.logged_at
-
-    @strawberry.field(description="What happened.")
-    def kind(self) -> Kind:
-        return self.event.kind
-
-    @strawberry.field(description="Who or what caused it.")
-    def actor(self) -> EventActor:
-        return EventActor(kind=self.event.actor_kind, id_=self.event.actor_id)
-
-
-@strawberry.interface(description="A fact about a conversation, with its place before and after.")
-class ConversationEvent(LoggedEvent):
-    @strawberry.field(description="The conversation as it is now; null when not visible to you.")
-    async def conversation(self, info: Info) -> Conversation | None:
-        return await conversation_of(info, self.event.conversation_id)
-
-    @strawberry.field(description="The queue it waited in before.")
-    async def from_queue(self, info: Info) -> Queue | None:
-        return await queue_of(info, self.event.from_queue_id)
-
-    @strawberry.field(description="The queue it waits in afterwards.")
-    async def to_queue(self, info: Info) -> Queue | None:
-        return await queue_of(info, self.event.to_queue_id)
-
-    @strawberry.field(description="Who held it before.")
-    async def from_agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, self.event.from_agent_id)
-
-    @strawberry.field(description="Who holds it afterwards.")
-    async def to_agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, self.event.to_agent_id)
-
-    @strawberry.field(description="Which rule chose its place; null where none did.")
-    def rule(self) -> Rule | None:
-        rule = str(self.event.data.get("rule"))
-        # A newer version may log a rule that this one does not know.
-        return Rule(rule) if rule in Rule.__members__ else None
-
-    @strawberry.field(description="The team it belongs to afterwards, waiting or not.")
-    async def to_team(self, info: Info) -> Team | None:
-        return await team_of(info, self.event.to_team_id)
-
-
-@strawberry.interface(description="A fact about a message.")
-class MessageEvent(ConversationEvent):
-    @strawberry.field(description="The message.")
-    async def message(self, info: Info) -> Message | None:
-        id = self.event.message_id
-        # Whoever may not see the conversation may not read its messages either.
-        visible = await conversation_of(info, self.event.conversation_id)
-        row = await info.context.loaders.messages.load(id) if id and visible else None
-        return Message.of(row)
-
-
-@strawberry.interface(description="A fact about an agent.")
-class AgentEvent(LoggedEvent):
-    @strawberry.field(description="The agent as it is now.")
-    async def agent(self, info: Info) -> Agent | None:
-        return await agent_of(info, self.event.to_agent_id or self.event.from_agent_id)
-
-
-def _event(name: str, base: type[LoggedEvent], description: str) -> Any:
-    return strawberry.type(type(name, (base,), {}), description=description)
-
-
-ConversationOpened = _event("ConversationOpened", ConversationEvent, "A conversation was opened.")
-ConversationQueued = _event("ConversationQueued", ConversationEvent, "It began to wait.")
-ConversationStranded = _event(
+ConversationOpened = fact("ConversationOpened", ConversationEvent, "A conversation was opened.")
+ConversationQueued = fact("ConversationQueued", ConversationEvent, "It began to wait.")
+ConversationStranded = fact(
     "ConversationStranded",
     ConversationEvent,
     "It waits in a queue that distributes, and nobody is eligible.",
 )
-ConversationAssigned = _event("ConversationAssigned", ConversationEvent, "An agent holds it now.")
-ConversationUnassigned = _event(
+ConversationAssigned = fact("ConversationAssigned", ConversationEvent, "An agent holds it now.")
+ConversationUnassigned = fact(
     "ConversationUnassigned", ConversationEvent, "It went back to its queue."
 )
-ConversationTransferred = _event(
-    "ConversationTransferred", ConversationEvent, "It was handed over."
-)
-ConversationClosed = _event("ConversationClosed", ConversationEvent, "It ended.")
-ConversationReopened = _event("ConversationReopened", ConversationEvent, "It was opened again.")
-ConversationHandedOff = _event(
+ConversationTransferred = fact("ConversationTransferred", ConversationEvent, "It was handed over.")
+ConversationClosed = fact("ConversationClosed", ConversationEvent, "It ended.")
+ConversationReopened = fact("ConversationReopened", ConversationEvent, "It was opened again.")
+ConversationHandedOff = fact(
     "ConversationHandedOff", ConversationEvent, "The bot gave it to people."
 )
-ConversationWoken = _event("ConversationWoken", ConversationEvent, "Its snooze ended.")
-ConversationLineSet = _event(
+ConversationWoken = fact("ConversationWoken", ConversationEvent, "Its snooze ended.")
+ConversationLineSet = fact(
     "ConversationLineSet", ConversationEvent, "It is of the other line, in another team."
 )
-IdleReminded = _event("IdleReminded", ConversationEvent, "It closes soon if nothing happens in it.")
-BotPaused = _event("BotPaused", ConversationEvent, "An agent took it from the bot.")
-BotResumed = _event("BotResumed", ConversationEvent, "The bot has it again.")
+IdleReminded = fact("IdleReminded", ConversationEvent, "It closes soon if nothing happens in it.")
+BotPaused = fact("BotPaused", ConversationEvent, "An agent took it from the bot.")
+BotResumed = fact("BotResumed", ConversationEvent, "The bot has it again.")
 
 
 @strawberry.interface(description="Tags were put on something, or taken from it.")
@@ -235,18 +133,18 @@ class TicketLinkEvent(ConversationEvent, TicketEvent):
         return await ticket_of(info, UUID(before) if before else None)
 
 
-TicketLinked = _event("TicketLinked", TicketLinkEvent, "It has a ticket, which counts.")
-TicketUnlinked = _event("TicketUnlinked", TicketLinkEvent, "It has no ticket any more.")
-TicketLinkProposed = _event("TicketLinkProposed", TicketLinkEvent, "The customer named a ticket.")
-TicketLinkConfirmed = _event(
+TicketLinked = fact("TicketLinked", TicketLinkEvent, "It has a ticket, which counts.")
+TicketUnlinked = fact("TicketUnlinked", TicketLinkEvent, "It has no ticket any more.")
+TicketLinkProposed = fact("TicketLinkProposed", TicketLinkEvent, "The customer named a ticket.")
+TicketLinkConfirmed = fact(
     "TicketLinkConfirmed", TicketLinkEvent, "What the customer named is its ticket."
 )
-TicketLinkRejected = _event(
+TicketLinkRejected = fact(
     "TicketLinkRejected", TicketLinkEvent, "What the customer named is not its ticket."
 )
-TicketCreated = _event("TicketCreated", TicketEvent, "A ticket was opened.")
-TicketUpdated = _event("TicketUpdated", TicketEvent, "A ticket changed.")
-TicketActionAdded = _event("TicketActionAdded", TicketEvent, "Something was done about a ticket.")
+TicketCreated = fact("TicketCreated", TicketEvent, "A ticket was opened.")
+TicketUpdated = fact("TicketUpdated", TicketEvent, "A ticket changed.")
+TicketActionAdded = fact("TicketActionAdded", TicketEvent, "Something was done about a ticket.")
 
 
 @strawberry.interface(description="A fact about a run of a workflow.")
@@ -256,8 +154,8 @@ class WorkflowRunEvent(ConversationEvent):
         return await workflow_run_of(info, UUID(self.event.data["run"]))
 
 
-WorkflowRunStarted = _event("WorkflowRunStarted", WorkflowRunEvent, "Somebody began a run by hand.")
-WorkflowRunEnded = _event("WorkflowRunEnded", WorkflowRunEvent, "A run came to its end.")
+WorkflowRunStarted = fact("WorkflowRunStarted", WorkflowRunEvent, "Somebody began a run by hand.")
+WorkflowRunEnded = fact("WorkflowRunEnded", WorkflowRunEvent, "A run came to its end.")
 
 
 @strawberry.type(description="A run was stopped.")
@@ -274,11 +172,11 @@ class WebhookRequested(WorkflowRunEvent):
         return int(self.event.data["place"])
 
 
-ContactMerged = _event("ContactMerged", MergeEvent, "A contact was merged into another.")
-ContactSplit = _event("ContactSplit", MergeEvent, "A merged contact was split again.")
-MessageReceived = _event("MessageReceived", MessageEvent, "The customer wrote.")
-MessageSent = _event("MessageSent", MessageEvent, "The customer was answered.")
-NoteAdded = _event("NoteAdded", MessageEvent, "A private note was added.")
+ContactMerged = fact("ContactMerged", MergeEvent, "A contact was merged into another.")
+ContactSplit = fact("ContactSplit", MergeEvent, "A merged contact was split again.")
+MessageReceived = fact("MessageReceived", MessageEvent, "The customer wrote.")
+MessageSent = fact("MessageSent", MessageEvent, "The customer was answered.")
+NoteAdded = fact("NoteAdded", MessageEvent, "A private note was added.")
 
 
 @strawberry.type(description="It was put off.")
@@ -296,10 +194,10 @@ class MessageDeliverySet(MessageEvent):
         return Delivery(self.event.data["delivery"])
 
 
-AgentAvailabilityChanged = _event(
+AgentAvailabilityChanged = fact(
     "AgentAvailabilityChanged", AgentEvent, "An agent said whether it works."
 )
-AgentConnected = _event("AgentConnected", AgentEvent, "An agent's first device connected.")
+AgentConnected = fact("AgentConnected", AgentEvent, "An agent's first device connected.")
 
 
 @strawberry.type(description="An agent's last lease lapsed, or its account was deactivated.")

@@ -10,8 +10,9 @@ from models.access import Right
 from models.event import Kind
 from models.log import Event, Position
 from resolvers.context import Info
-from resolvers.events import LoggedEvent, shown
+from resolvers.events import shown
 from resolvers.ids import decode_maybe
+from resolvers.logged_event import LoggedEvent
 from resolvers.pagination import (
     After,
     Before,

@@ -8,57 +8,9 @@ from tortoise import BaseDBAsyncClient
 
 RUN_IN_TRANSACTION = True
 
-_IDS = [
-    "conversation_id",
-    "contact_id",
-    "channel_id",
-    "message_id",
-    "from_queue_id",
-    "to_queue_id",
-    "from_agent_id",
-    "to_agent_id",
-    "from_team_id",
-    "to_team_id",
-]
-
-
-def _flush_events(ids: list[str]) -> str:
-    columns = ", ".join(ids)
-    typed = ", ".join(f"{name} uuid" for name in ids)
-    return f"""
-        CREATE OR REPLACE FUNCTION flush_events() RETURNS void LANGUAGE plpgsql AS $$
-        DECLARE
-            pending jsonb := current_setting('relevo.pending')::jsonb;
-            workspace uuid;
-            last bigint;
-            last_at timestamptz;
-        BEGIN
-            FOR workspace IN
-                SELECT DISTINCT (e ->> 'workspace_id')::uuid
-                FROM jsonb_array_elements(pending) e ORDER BY 1
-            LOOP
-                PERFORM pg_advisory_xact_lock(hashtextextended(workspace::text, 7));
-                SELECT e.seq, e.logged_at INTO last, last_at FROM events e
-                    WHERE e.workspace_id = workspace ORDER BY e.seq DESC LIMIT 1;
-                IF last IS NULL THEN
-                    SELECT floor_seq INTO last FROM logs WHERE workspace_id = workspace;
-                END IF;
-                INSERT INTO events (workspace_id, seq, kind, logged_at, actor_kind, actor_id,
-                                    {columns}, data)
-                SELECT workspace, last + row_number() OVER (ORDER BY p.place), e.kind,
-                       greatest(relevo_now(), last_at), e.actor_kind, e.actor_id, {columns}, e.data
-                FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place),
-                     jsonb_to_record(p.fact) AS e(
-                         workspace_id uuid, kind text, actor_kind text, actor_id uuid,
-                         {typed}, data jsonb)
-                WHERE e.workspace_id = workspace;
-            END LOOP;
-        END $$;
-    """
-
 
 async def upgrade(db: BaseDBAsyncClient) -> str:
-    return f"""
+    return """
         ALTER TABLE workspaces ADD COLUMN summary_required bool NOT NULL DEFAULT false;
 
         CREATE TABLE tickets (
@@ -173,7 +125,6 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
 
         ALTER TABLE events ADD COLUMN ticket_id uuid;
         CREATE INDEX events_of_ticket ON events (ticket_id, seq) WHERE ticket_id IS NOT NULL;
-        {_flush_events([*_IDS, "ticket_id"])}
 
         CREATE TABLE snippets (
             id uuid PRIMARY KEY,
@@ -190,9 +141,8 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
 
 
 async def downgrade(db: BaseDBAsyncClient) -> str:
-    return f"""
+    return """
         DROP TABLE snippets;
-        {_flush_events(_IDS)}
         ALTER TABLE events DROP COLUMN ticket_id;
         ALTER TABLE conversations DROP COLUMN ticket_id, DROP COLUMN ticket_link;
         DROP TABLE ticket_actions, ticket_tags, tickets;

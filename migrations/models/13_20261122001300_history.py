@@ -33,6 +33,9 @@ _MEASURES = """
 """
 _COLUMNS = ", ".join(_IDS)
 _TYPED = ", ".join(f"{name} uuid" for name in _IDS)
+# Tickets came with this function.
+_COLUMNS_BEFORE = ", ".join(_IDS[:-1])
+_TYPED_BEFORE = ", ".join(f"{name} uuid" for name in _IDS[:-1])
 
 _MOVES = """
     SELECT DISTINCT ON (1) (p.fact ->> 'conversation_id')::uuid AS id, {columns}
@@ -469,13 +472,13 @@ async def downgrade(db: BaseDBAsyncClient) -> str:
                     SELECT floor_seq INTO last FROM logs WHERE workspace_id = workspace;
                 END IF;
                 INSERT INTO events (workspace_id, seq, kind, logged_at, actor_kind, actor_id,
-                                    {_COLUMNS}, data)
+                                    {_COLUMNS_BEFORE}, data)
                 SELECT workspace, last + row_number() OVER (ORDER BY p.place), e.kind,
-                       greatest(relevo_now(), last_at), e.actor_kind, e.actor_id, {_COLUMNS}, e.data
+                       greatest(relevo_now(), last_at), e.actor_kind, e.actor_id, {_COLUMNS_BEFORE}, e.data
                 FROM jsonb_array_elements(pending) WITH ORDINALITY AS p(fact, place),
                      jsonb_to_record(p.fact) AS e(
                          workspace_id uuid, kind text, actor_kind text, actor_id uuid,
-                         {_TYPED}, data jsonb)
+                         {_TYPED_BEFORE}, data jsonb)
                 WHERE e.workspace_id = workspace;
             END LOOP;
         END $$;

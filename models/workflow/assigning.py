@@ -14,7 +14,7 @@ from models.decision import Rule, Settings
 from models.team import Team
 from models.workflow import ahead
 from models.workflow.definition import AssignStep
-from models.workflow.run import RunStatus, StepOutcome, Taken, WorkflowRun
+from models.workflow.run import StepOutcome, Taken, WorkflowRun
 
 # Whom somebody chose a place for is left there, but by a step that reassigns.
 _CHOSEN = frozenset({Rule.OWNER, Rule.HANDED_OFF, Rule.TRANSFERRED, Rule.WORKFLOW})
@@ -121,16 +121,16 @@ async def _end_other_waits(transaction: Transaction, run: WorkflowRun) -> None:
 
     Nobody else goes on with them, whoever goes on here keeps them all.
     """
-    others = WorkflowRun.filter(conversation_id=run.conversation_id, status=RunStatus.WAITING)
-    for other in await others.exclude(id=run.id).order_by("id"):
-        await transaction.execute(
-            """
-            UPDATE workflow_runs SET status = 'ENDED', next_key = NULL, due_at = NULL,
-                   ended_at = relevo_now()
-            WHERE id = $1
-            """,
-            other.id,
-        )
+    ended = await transaction.fetch(
+        """
+        UPDATE workflow_runs SET status = 'ENDED', next_key = NULL, due_at = NULL,
+               ended_at = relevo_now()
+        WHERE conversation_id = $1 AND status = 'WAITING' AND id <> $2 RETURNING id
+        """,
+        run.conversation_id,
+        run.id,
+    )
+    for other in await WorkflowRun.filter(id__in=[row["id"] for row in ended]).order_by("id"):
         other.record(event.Kind.WORKFLOW_RUN_ENDED)
 
 

@@ -252,7 +252,7 @@ async def test_a_stranger_gets_no_file(
         "from=2026-01-01&from=2026-01-01&to=2026-01-02",
         "from=2026-01-01&to=2026-01-02&limit=5",
         "from=2026-01-01&to=2026-01-02&team=x",
-        "from=2026-01-01&to=2026-01-02&" + "&".join([f"team={encode('Team', 'x')}"]),  # type: ignore[arg-type]
+        "from=2026-01-01&to=2026-01-02&" + "&".join([f"team={encode('Team', 'x')}"]),  # type: ignore[arg-type]  # no id, on purpose
     ],
 )
 async def test_what_cannot_be_asked_is_told_in_one_line(

@@ -218,11 +218,13 @@ async def test_a_job_wakes_the_sweeper(redis_url: str) -> None:
         serving(redis_url, sweeper),
         tasks.client(redis_url) as jobs,
     ):
-        await eventually(lambda: _is(batches.count == 1))
+        # More than once where a job of an earlier test is still there.
+        await eventually(lambda: _is(batches.count >= 1))
+        so_far = batches.count
 
         await jobs.enqueue_job("sweep")
 
-        await eventually(lambda: _is(batches.count == 2))
+        await eventually(lambda: _is(batches.count > so_far))
 
 
 async def test_a_job_drains_the_queues_it_names(

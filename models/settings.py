@@ -25,4 +25,8 @@ class Settings(BaseSettings):
     groups_reserved: bool = Field(
         default=False, description="Whether only `relevo group` creates sales groups"
     )
+    webhook_targets_allowed: tuple[str, ...] = Field(
+        default=(),
+        description="Host names and networks (CIDR) inside one's own that webhooks may reach",
+    )
     log_level: str = "INFO"

@@ -191,12 +191,12 @@ async def revoke_all_of(
         event.record(event.Kind.TOKEN_REVOKED, by=by, to_agent_id=agent_id, token=row["id"])
 
 
-async def actor_of(secret: str) -> tuple[Actor, datetime | None]:
-    """Who a bearer token stands for, and until when; raises Unauthenticated."""
+async def actor_of(secret: str) -> tuple[Actor, float | None]:
+    """Who a bearer token stands for, and for how many seconds yet; raises Unauthenticated."""
     row = await fetchrow(f"{_LIVE} AND t.digest = $1", digest(secret))
     if row is None:
         raise Unauthenticated
-    return _actor(row), row["expires_at"]
+    return _actor(row), row["seconds"]
 
 
 async def actor_of_token(id: UUID) -> Actor:
@@ -208,7 +208,8 @@ async def actor_of_token(id: UUID) -> Actor:
 
 
 _LIVE = """
-    SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role
+    SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role,
+           extract(epoch FROM t.expires_at - relevo_now())::float8 AS seconds
     FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id
     WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > relevo_now())
       AND (t.agent_id IS NULL OR a.is_active) AND t.kind <> 'INVITATION'

@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,10 +18,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from api import socket_protocol
+from api import stall
+from api.connections import Allowance
 from api.graphql import GraphQLApp, InvalidToken
+from api.http_protocol import HTTP_OPTIONS
 from api.limits import SocketLimits
 from api.socket_protocol import SOCKET_OPTIONS
+from models.errors import Unauthenticated
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.masking import MaskedSchema
 
@@ -32,8 +34,13 @@ PATIENCE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Session:
-    token_id: UUID | None
-    expires_at: datetime | None = None
+    token_id: UUID
+    seconds_left: float | None = None
+    agent_id: UUID | None = None
+
+    @property
+    def owner(self) -> UUID:
+        return self.agent_id or self.token_id
 
 
 @dataclass
@@ -89,6 +96,11 @@ class Subscription:
             info.context.ended.set()
 
     @strawberry.subscription
+    async def is_told_that_its_token_ended(self) -> AsyncIterator[int]:
+        yield 1
+        raise Unauthenticated
+
+    @strawberry.subscription
     async def breaks(self) -> AsyncIterator[int]:
         yield 1
         raise ValueError("postgresql://secret")
@@ -114,7 +126,7 @@ class Place:
             new_context=lambda session, request_id: Context(session, request_id, self.ended),
             socket_limits=self.limits,
         )
-        options = dict(SOCKET_OPTIONS)
+        options = {**HTTP_OPTIONS, **SOCKET_OPTIONS}
         config = uvicorn.Config(self.app, log_level="warning", lifespan="off", **options)
         self.server = uvicorn.Server(config)
 
@@ -430,7 +442,7 @@ async def test_leaving_ends_the_source() -> None:
             await hear(peer)
 
         await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
-        assert len(place.app.sockets) == 0
+        assert len(place.app.connections) == 0
 
 
 async def test_one_socket_runs_a_limited_number_of_operations() -> None:
@@ -445,20 +457,78 @@ async def test_one_socket_runs_a_limited_number_of_operations() -> None:
         assert refused["payload"][0]["extensions"]["retryable"] is True
 
 
-async def test_one_token_holds_a_limited_number_of_sockets() -> None:
-    limits = SocketLimits(sockets_per_token_max=1)
-    place = Place(limits, {"good": Session(uuid4()), "unnamed": Session(None)})
+async def test_one_agent_holds_a_limited_number_of_sockets_with_all_its_tokens() -> None:
+    agent_id = uuid4()
+    place = Place(
+        SocketLimits(connections_per_actor_max=1),
+        {
+            "phone": Session(uuid4(), agent_id=agent_id),
+            "desk": Session(uuid4(), agent_id=agent_id),
+            "script": Session(uuid4()),
+        },
+    )
     async with serving(place), place.connect() as first, place.connect() as second:
-        await greet(first)
-        await say(second, "connection_init", payload={"authorization": "good"})
+        await greet(first, "phone")
+        await say(second, "connection_init", payload={"authorization": "desk"})
 
         assert await close_code(second) == 4503
         async with place.connect() as third:
-            await greet(third, "unnamed")
+            await greet(third, "script")
+
+
+@pytest.mark.parametrize("limit", ["strangers_max", "strangers_per_address_max"])
+async def test_few_sockets_at_once_may_keep_silent_about_whose_they_are(limit: str) -> None:
+    async with serving(**{limit: 1}) as place, place.connect() as first:
+        async with place.connect() as second:
+            assert await close_code(second) == 4503
+        await greet(first)
+
+        async with place.connect() as third:
+            await greet(third)
+
+
+async def test_a_stranger_who_leaves_makes_room_for_the_next() -> None:
+    async with serving(strangers_max=1) as place:
+        async with place.connect() as first:
+            await say(first, "connection_init", payload={"authorization": "bad"})
+            assert await close_code(first) == 4403
+
+        async with place.connect() as second:
+            await greet(second)
+
+
+async def test_a_socket_starts_operations_at_a_limited_rate() -> None:
+    limits = {"subscribe_burst": 2, "subscribes_per_minute": 0.001, "refusal_pause_seconds": 0.0}
+    async with serving(**limits) as place, place.connect() as peer:
+        await greet(peer)
+        for _ in range(3):
+            await subscribe(peer, "subscription { silence }")
+            await say(peer, "complete", id="1")
+        refused = await hear(peer)
+
+        assert (refused["id"], refused["type"]) == ("1", "error")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert refused["payload"][0]["extensions"]["retryable"] is True
+
+
+@pytest.mark.parametrize(
+    ("at", "answers"),
+    [
+        ([0, 0, 0], [True, True, False]),
+        ([0, 0, 30, 30], [True, True, True, False]),
+        ([0, 3_000, 3_000, 3_000], [True, True, True, False]),
+    ],
+)
+def test_an_allowance_is_a_burst_that_refills_steadily(
+    at: list[float], answers: list[bool]
+) -> None:
+    allowance = Allowance(burst=2, per_minute=2)
+
+    assert [allowance.take(moment) for moment in at] == answers
 
 
 async def test_a_closed_socket_makes_room_for_the_next() -> None:
-    async with serving(sockets_per_token_max=1) as place:
+    async with serving(connections_per_actor_max=1) as place:
         async with place.connect() as first:
             await greet(first)
             await subscribe(first, "subscription { silence }")
@@ -471,14 +541,14 @@ async def test_a_closed_socket_makes_room_for_the_next() -> None:
 
 
 async def test_a_token_that_expires_closes_its_socket() -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=0.2)
-    async with serving(Place(tokens={"good": Session(uuid4(), soon)})) as place:
+    tokens = {"soon": Session(uuid4(), 0.05), "late": Session(uuid4(), -0.05)}
+    async with serving(Place(tokens=tokens)) as place:
         async with place.connect() as peer:
-            await greet(peer)
+            await greet(peer, "soon")
 
             assert await close_code(peer) == 4403
         async with place.connect() as late:
-            await say(late, "connection_init", payload={"authorization": "good"})
+            await say(late, "connection_init", payload={"authorization": "late"})
 
             assert await close_code(late) == 4403
 
@@ -491,11 +561,20 @@ async def test_a_revoked_token_closes_its_sockets_and_no_others() -> None:
         await greet(staying, "kept")
         await subscribe(leaving, "subscription { silence }")
 
-        assert place.app.sockets.close_token(revoked.token_id or uuid4()) == 1
+        assert place.app.connections.close_token(revoked.token_id) == 1
 
         assert await close_code(leaving) == 4403
         await subscribe(staying, "{ requestId }")
         assert (await hear(staying))["type"] == "next"
+
+
+async def test_an_operation_that_learns_of_the_tokens_end_closes_the_socket(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription { isToldThatItsTokenEnded }")
+
+        assert (await hear(peer))["payload"] == {"data": {"isToldThatItsTokenEnded": 1}}
+        assert await close_code(peer) == 4403
 
 
 async def test_a_silent_peer_is_asked_and_left_without_an_answer() -> None:
@@ -532,18 +611,24 @@ async def stalled(place: Place) -> AsyncIterator[None]:
         peer.transport.abort()
 
 
-async def test_a_peer_that_stops_reading_is_dropped_and_its_source_ends() -> None:
-    async with serving(send_timeout_seconds=0.2) as place, stalled(place), place.connect() as other:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(stall, "STALL_SECONDS_MAX", 0.2)
+
+
+async def test_a_peer_that_stops_reading_is_dropped_and_its_source_ends(impatient: None) -> None:
+    async with serving() as place, stalled(place), place.connect() as other:
         await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
 
         await greet(other)
-        assert len(place.app.sockets) == 1
+        assert len(place.app.connections) == 1
 
 
 async def test_the_server_stops_although_a_peer_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(socket_protocol, "ABORT_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(stall, "ABORT_GRACE_SECONDS", 0.1)
     async with serving() as place, stalled(place):
         async with place.connect() as other:
             await greet(other)

@@ -3,156 +3,22 @@
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-import strawberry
-import uvicorn
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from api import stall
 from api.connections import Allowance
-from api.graphql import GraphQLApp, InvalidToken
-from api.http_protocol import HTTP_OPTIONS
 from api.limits import SocketLimits
 from api.socket_protocol import SOCKET_OPTIONS
-from models.errors import Unauthenticated
-from resolvers.guard import SCHEMA_EXTENSIONS
-from resolvers.masking import MaskedSchema
-
-TRANSPORT = Subprotocol("graphql-transport-ws")
-PATIENCE_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Session:
-    token_id: UUID
-    seconds_left: float | None = None
-    agent_id: UUID | None = None
-
-    @property
-    def owner(self) -> UUID:
-        return self.agent_id or self.token_id
-
-
-@dataclass
-class Context:
-    actor: Session | None
-    request_id: str
-    ended: asyncio.Event
-
-
-@strawberry.type
-class Query:
-    @strawberry.field
-    def request_id(self, info: strawberry.Info) -> str:
-        return info.context.request_id
-
-    @strawberry.field
-    def broken(self) -> str:
-        raise ValueError("postgresql://secret")
-
-    @strawberry.field
-    def unencodable(self) -> strawberry.scalars.JSON:
-        return {"too": 2**70}  # type: ignore[return-value]  # what a careless resolver does
-
-
-@strawberry.type
-class Mutation:
-    @strawberry.mutation
-    def touch(self) -> str:
-        return "touched"
-
-
-@strawberry.type
-class Subscription:
-    @strawberry.subscription
-    async def count(self, to: int = 2) -> AsyncIterator[int]:
-        for number in range(to):
-            yield number
-
-    @strawberry.subscription
-    async def silence(self, info: strawberry.Info) -> AsyncIterator[int]:
-        try:
-            await asyncio.Event().wait()
-            yield 0
-        finally:
-            info.context.ended.set()
-
-    @strawberry.subscription
-    async def flood(self, info: strawberry.Info) -> AsyncIterator[str]:
-        try:
-            while True:
-                yield "x" * 100_000
-        finally:
-            info.context.ended.set()
-
-    @strawberry.subscription
-    async def is_told_that_its_token_ended(self) -> AsyncIterator[int]:
-        yield 1
-        raise Unauthenticated
-
-    @strawberry.subscription
-    async def breaks(self) -> AsyncIterator[int]:
-        yield 1
-        raise ValueError("postgresql://secret")
-
-
-schema = MaskedSchema(Query, Mutation, Subscription, extensions=SCHEMA_EXTENSIONS)
-
-
-@dataclass
-class Place:
-    """A server on a free port, with tokens to try on it."""
-
-    limits: SocketLimits = field(default_factory=SocketLimits)
-    tokens: dict[str, Session] = field(default_factory=lambda: {"good": Session(uuid4())})
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    port: int = 0
-    running: asyncio.Task[None] | None = None
-
-    def __post_init__(self) -> None:
-        self.app = GraphQLApp(
-            schema,
-            authenticate=self.authenticate,
-            new_context=lambda session, request_id: Context(session, request_id, self.ended),
-            socket_limits=self.limits,
-        )
-        options = {**HTTP_OPTIONS, **SOCKET_OPTIONS}
-        config = uvicorn.Config(self.app, log_level="warning", lifespan="off", **options)
-        self.server = uvicorn.Server(config)
-
-    async def authenticate(self, token: str | None) -> Session | None:
-        if token == "crash":
-            raise ValueError("the database is away")
-        if token is not None and token not in self.tokens:
-            raise InvalidToken
-        return self.tokens[token] if token else None
-
-    def connect(self, **options: Any) -> connect:
-        options = {"subprotocols": [TRANSPORT], **options}
-        return connect(f"ws://127.0.0.1:{self.port}/graphql", **options)
-
-
-@asynccontextmanager
-async def serving(place: Place | None = None, **limits: float) -> AsyncIterator[Place]:
-    place = place or Place(SocketLimits(**limits))  # type: ignore[arg-type]  # counts are whole
-    listening = socket.create_server(("127.0.0.1", 0))
-    place.port = listening.getsockname()[1]
-    place.running = asyncio.create_task(place.server.serve([listening]))
-    try:
-        yield place
-    finally:
-        place.server.should_exit = True
-        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
+from tests.api.place import PATIENCE_SECONDS, Place, Session, serving
 
 
 @pytest.fixture(scope="module")

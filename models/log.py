@@ -4,17 +4,17 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
 
-from models.access import ActorKind
+from models.access import Actor, ActorKind, Right
 from models.database import Row, Transaction, fetch, fetchrow
 from models.errors import InvalidCursor
-from models.event import Kind
+from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
 SEQ_MAX = 2**63 - 1
@@ -99,6 +99,11 @@ class Head:
     def position(self) -> Position:
         return Position(self.epoch, self.seq, self.at)
 
+    @property
+    def floor(self) -> Position:
+        """After it nothing is missing; its time, which is forgotten, is that of the head."""
+        return Position(self.epoch, self.floor_seq, self.at)
+
     def holds(self, position: Position) -> bool:
         """Whether everything after a position can still be read from this log."""
         return position.epoch == self.epoch and self.floor_seq <= position.seq <= self.seq
@@ -130,7 +135,7 @@ async def head(workspace_id: UUID, transaction: Transaction | None = None) -> He
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:
-    """The events that follow a number, in order and without holes."""
+    """The events that follow a number, in order; without holes from the floor on."""
     rows = await fetch(
         f"""
         SELECT {COLUMNS} FROM events e
@@ -162,53 +167,26 @@ async def read_all(after: dict[UUID, int], limit: int = READ_SIZE_MAX) -> list[E
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events: all conditions that are set hold."""
+    """Which events: all conditions that are set hold.
+
+    `own_of` is an agent, whose own part is what it did and what was about itself.
+    """
 
     kinds: list[Kind] | None = None
     conversation_id: UUID | None = None
     queue_id: UUID | None = None
     agent_id: UUID | None = None
+    ticket_id: UUID | None = None
+    own_of: UUID | None = None
 
+    def within_sight(self, by: Actor) -> "Filter":
+        """The same of what the actor may read: all, or its own part; raises Forbidden."""
+        if by.may(Right.READ_LOG):
+            return self
+        by.require(Right.READ_OWN_LOG)
+        return replace(self, own_of=by.agent_id)
 
-async def page(
-    head: Head,
-    workspace_id: UUID,
-    wanted: Filter,
-    *,
-    size: int,
-    after: str | None = None,
-    before: str | None = None,
-    backward: bool = False,
-) -> list[Event]:
-    """At most `size` events between two cursors, from the start, or from the end if `backward`.
-
-    Raises InvalidCursor for a cursor of another history.
-    """
-    way = "DESC" if backward else "ASC"
-    rows = await fetch(
-        f"""
-        SELECT {COLUMNS} FROM events e
-        WHERE e.workspace_id = $1 AND e.seq > $2 AND e.seq < $3
-          AND ($4::text[] IS NULL OR e.kind = ANY($4))
-          AND ($5::uuid IS NULL OR e.conversation_id = $5)
-          AND ($6::uuid IS NULL OR $6 IN (e.from_queue_id, e.to_queue_id))
-          AND ($7::uuid IS NULL OR $7 IN (e.from_agent_id, e.to_agent_id))
-        ORDER BY e.seq {way} LIMIT $8
-        """,  # noqa: S608 - constants
-        workspace_id,
-        0 if after is None else _seq(after, head),
-        head.seq + 1 if before is None else _seq(before, head),
-        wanted.kinds and [kind.value for kind in wanted.kinds],
-        wanted.conversation_id,
-        wanted.queue_id,
-        wanted.agent_id,
-        size,
-    )
-    return [Event.of(row) for row in rows]
-
-
-def _seq(cursor: str, head: Head) -> int:
-    position = Position.of_cursor(cursor)
-    if position.epoch != head.epoch:
-        raise InvalidCursor
-    return position.seq
+    @property
+    def is_kept(self) -> bool:
+        """Whether all such events are kept for ever."""
+        return self.kinds is not None and AUDIT.issuperset(self.kinds)

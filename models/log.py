@@ -168,6 +168,7 @@ class Filter:
     conversation_id: UUID | None = None
     queue_id: UUID | None = None
     agent_id: UUID | None = None
+    ticket_id: UUID | None = None
 
 
 async def page(

@@ -290,7 +290,8 @@ def stored(filter: Filter | None) -> dict[str, Any]:
 def recall(conditions: Mapping[str, Any]) -> Filter:
     """What `stored` stored."""
     ids = {name: UUID(conditions[name]) for name in _IDS if name in conditions}
-    kinds = [Kind(kind) for kind in conditions.get("kinds", ())]
+    known = Kind.__members__
+    kinds = [Kind(each) if each in known else Kind.OTHER for each in conditions.get("kinds", ())]
     return Filter(kinds=kinds or None, **ids)
 
 

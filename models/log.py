@@ -13,6 +13,7 @@ import orjson
 
 from models.access import ActorKind
 from models.database import Row, Transaction, fetch, fetchrow
+from models.decision import Rule
 from models.errors import InvalidCursor
 from models.event import Kind
 
@@ -54,6 +55,12 @@ class Event:
         fields["actor_kind"] = ActorKind(fields["actor_kind"])
         fields["data"] = orjson.loads(fields["data"]) if fields["data"] else {}
         return cls(**fields)
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which rule chose the place; none for one that only a newer version knows."""
+        rule = str(self.data.get("rule"))
+        return Rule(rule) if rule in Rule.__members__ else None
 
 
 COLUMNS = ", ".join(f"e.{name}" for name in Event.__slots__)

@@ -9,6 +9,7 @@ import strawberry
 
 from models.event import Kind
 from models.log import Event, Position
+from models.owner import Owner as OwnerRecord
 from models.subscription import ResetReason
 from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
@@ -218,16 +219,16 @@ class ContactOwnerSet(ConversationEvent):
 
     @strawberry.field(description="Whom it belonged to before; null for nobody.")
     def from_owner(self) -> Owner | None:
-        return _owner(self.event.data.get("from_owner"))
+        return _owner(self.event, "from")
 
     @strawberry.field(description="Whom it belongs to afterwards; null for nobody.")
     def to_owner(self) -> Owner | None:
-        return _owner(self.event.data.get("to_owner"))
+        return _owner(self.event, "to")
 
 
-def _owner(id: str | None) -> Owner | None:
-    # Ids are unique everywhere: as the one of both that it is not, it names nobody.
-    return None if id is None else Owner.of(UUID(id), UUID(id))
+def _owner(event: Event, side: str) -> Owner | None:
+    owner = OwnerRecord.recalled(event.data, side)
+    return Owner.of(owner.agent_id, owner.team_id)
 
 
 @strawberry.type(description="Something in the set-up changed; `kind` says what.")

@@ -86,9 +86,7 @@ class ConversationEvent(LoggedEvent):
 
     @strawberry.field(description="Which rule chose its place; null where none did.")
     def rule(self) -> Rule | None:
-        rule = str(self.event.data.get("rule"))
-        # A newer version may log a rule that this one does not know.
-        return Rule(rule) if rule in Rule.__members__ else None
+        return self.event.rule
 
     @strawberry.field(description="The team it belongs to afterwards, waiting or not.")
     async def to_team(self, info: Info) -> Team | None:

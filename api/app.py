@@ -22,6 +22,7 @@ from models.errors import Unauthenticated
 from models.settings import Settings
 from models.stream import Reader
 from models.wakeup import Wakeups
+from models.webhook import target
 from resolvers.context import Context
 from resolvers.schema import schema
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Starlette:
         jobs = Jobs(settings.redis_url or "")
         queue.hand_over_to(jobs.drain)
         team.reserve_groups(reserved=settings.groups_reserved)
+        target.allow(settings.webhook_targets_allowed)
         await rehearse(settings.database_pool_max)
         _spare_the_collector()
         try:

@@ -24,7 +24,7 @@ PORTS = {"https": 443, "http": 80}
 _unusable = re.compile(r"[\x00-\x20\x7f\\]")
 _host = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 # Resolvers take 127.1, 0x7f000001, 0177.0.0.1 and 2130706433 for addresses of IPv4.
-_number = re.compile(r"(0x[0-9a-f]*|[0-9]+)\.?")
+_number = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 
@@ -66,7 +66,7 @@ class Allowed:
         )
 
     def has_name(self, host: str) -> bool:
-        return host.rstrip(".") in self.names
+        return host in self.names
 
     def has(self, address: Address) -> bool:
         return any(
@@ -137,8 +137,8 @@ def _may_be_reached(target: Target, allowed: Allowed) -> bool:
         return allowed.lets_reach(target, target.address)
     if allowed.has_name(target.host) or allowed.networks:
         return True
-    host = target.host.rstrip(".")
-    return target.scheme == "https" and host != "localhost" and not host.endswith(".localhost")
+    is_local = target.host == "localhost" or target.host.endswith(".localhost")
+    return target.scheme == "https" and not is_local
 
 
 def _host_of(parts: SplitResult) -> str:
@@ -154,7 +154,9 @@ def _host_of(parts: SplitResult) -> str:
         raise ValueError("its host is not a name") from None
     if _host.fullmatch(host) is None:
         raise ValueError("its host is not a name")
-    if _number.fullmatch(host.rstrip(".").rpartition(".")[2]):
+    # A name is the same with and without the full stop that ends it; certificates have none.
+    host = host.rstrip(".")
+    if _number.fullmatch(host.rpartition(".")[2]):
         return str(IPv4Address(host))
     return host
 

@@ -1,6 +1,8 @@
 """An endpoint on loopback that behaves as well, or as badly, as a test wants it to."""
 
 import asyncio
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -8,6 +10,24 @@ from enum import Enum, auto
 from typing import Any
 
 import orjson
+
+# Nobody's: of `receiver.example`, signed by itself, for a hundred years.
+CERTIFICATE = """\
+"""
+HOST = "receiver.example"
+
+
+def tls_context(purpose: ssl.Purpose) -> ssl.SSLContext:
+    """Of a server with the certificate, or of a client that trusts it alone."""
+    context = ssl.create_default_context(purpose)
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(CERTIFICATE)
+        file.flush()
+        if purpose is ssl.Purpose.CLIENT_AUTH:
+            context.load_cert_chain(file.name)
+        else:
+            context.load_verify_locations(file.name)
+    return context
 
 
 class Manner(Enum):
@@ -62,6 +82,7 @@ class Receiver:
     # While it is clear, nothing is answered.
     open: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    tls: ssl.SSLContext | None = None
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -80,7 +101,7 @@ class Receiver:
         return list(dict.fromkeys(self.seqs))
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -137,29 +158,23 @@ class Receiver:
         return True
 
     async def _misbehave(self, manner: Manner, writer: asyncio.StreamWriter) -> bool:
-        match manner:
-            case Manner.RESET:
-                writer.transport.abort()
-            case Manner.CUT_OFF:
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        if manner is Manner.RESET:
+            writer.transport.abort()
+        elif manner is Manner.SAY_NOTHING:
+            await asyncio.Event().wait()
+        elif manner is not Manner.CLOSE:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun")
+            while manner is Manner.CHATTER:
+                writer.write(b"x" * 1_024)
                 await writer.drain()
-            case Manner.SAY_NOTHING:
-                await asyncio.Event().wait()
-            case Manner.CHATTER:
-                writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-                while True:
-                    writer.write(b"400\r\n" + b"x" * 1_024 + b"\r\n")
-                    await writer.drain()
-            case Manner.CLOSE:
-                pass
         return False
 
 
 @asynccontextmanager
 async def a_receiver(
-    answer: Callable[[Delivery], Answer] = lambda _: 200,
+    answer: Callable[[Delivery], Answer] = lambda _: 200, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Receiver]:
-    receiver = Receiver(answer)
+    receiver = Receiver(answer, tls=tls)
     receiver.open.set()
     await receiver.start()
     try:

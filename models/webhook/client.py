@@ -153,7 +153,8 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
 
 
 def _failure_of(error: Exception) -> Failure:
-    if isinstance(error, httpcore.ConnectError) and isinstance(error.__cause__, ssl.SSLError):
+    # The pool takes the cause away; what it was made of is still its argument.
+    if isinstance(error, httpcore.ConnectError) and isinstance(error.args[0], ssl.SSLError):
         return Failure.TLS_FAILED
     for kinds, failure in _FAILURES:
         if isinstance(error, kinds):

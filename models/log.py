@@ -132,8 +132,12 @@ async def head(workspace_id: UUID, transaction: Transaction | None = None) -> He
         workspace_id,
     )
     assert row is not None  # noqa: S101 - a workspace is founded with its log
-    epoch = uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
-    return Head(epoch, row["seq"], row["floor_seq"], row["at"])
+    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"])
+
+
+def epoch_of(row: Row) -> UUID:
+    """The history that a log's epoch, its cluster and timeline stand for."""
+    return uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:

@@ -55,6 +55,15 @@ class Failure(StrEnum):
     GONE = "GONE"
 
 
+class Interruption(StrEnum):
+    """Why an endpoint does not get everything in a row; it is told, whatever its filter says."""
+
+    # The log forgot events before they could be delivered.
+    FORGOTTEN = "FORGOTTEN"
+    # The log was restored: events have other message ids, and numbers may come again.
+    OTHER_HISTORY = "OTHER_HISTORY"
+
+
 class Webhook(Record):
     """An endpoint that is sent the log, in order and at least once."""
 
@@ -264,6 +273,8 @@ _CHANGEABLE = [
     "name",
     "url",
     "wanted",
+    "epoch",
+    "missed_count",
     "secret",
     "previous_secret",
     "previous_secret_until",

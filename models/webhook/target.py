@@ -24,7 +24,7 @@ PORTS = {"https": 443, "http": 80}
 _unusable = re.compile(r"[\x00-\x20\x7f\\]")
 _host = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 # Resolvers take 127.1, 0x7f000001, 0177.0.0.1 and 2130706433 for addresses of IPv4.
-_number = re.compile(r"(0x[0-9a-f]*|[0-9]+)\.?")
+_number = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 
@@ -66,7 +66,7 @@ class Allowed:
         )
 
     def has_name(self, host: str) -> bool:
-        return host.rstrip(".") in self.names
+        return host in self.names
 
     def has(self, address: Address) -> bool:
         return any(
@@ -113,7 +113,7 @@ def parse(url: str) -> Target:
     """The parts of a URL; raises ValueError saying what is wrong with it."""
     if _unusable.search(url):
         raise ValueError("it has a space, a control character or a backslash in it")
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in PORTS:
         raise ValueError("it does not begin with https://")
     if "#" in url:
@@ -121,10 +121,7 @@ def parse(url: str) -> Target:
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     if not path.isascii():
         raise ValueError("its path has to be percent-encoded")
-    port = PORTS[parts.scheme] if parts.port is None else parts.port
-    if port == 0:
-        raise ValueError("there is no port 0")
-    return Target(parts.scheme, _host_of(parts), port, path, _user_of(parts))
+    return Target(parts.scheme, _host_of(parts), _port_of(parts), path, _user_of(parts))
 
 
 def is_public(address: Address) -> bool:
@@ -137,16 +134,44 @@ def _may_be_reached(target: Target, allowed: Allowed) -> bool:
         return allowed.lets_reach(target, target.address)
     if allowed.has_name(target.host) or allowed.networks:
         return True
-    host = target.host.rstrip(".")
-    return target.scheme == "https" and host != "localhost" and not host.endswith(".localhost")
+    is_local = target.host == "localhost" or target.host.endswith(".localhost")
+    return target.scheme == "https" and not is_local
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError("its host is neither a name nor an address") from None
+
+
+def _port_of(parts: SplitResult) -> int:
+    try:
+        port = PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("a port is 1 to 65535")
+    return port
 
 
 def _host_of(parts: SplitResult) -> str:
     host = parts.hostname or ""
-    if ":" in host:
-        if "%" in host:
+    is_address = ":" in host
+    host = host if is_address else _name_of(host)
+    if is_address or _number.fullmatch(host.rpartition(".")[2]):
+        try:
+            address = ip_address(host)
+        except ValueError:
+            raise ValueError("its host is neither a name nor an address") from None
+        if isinstance(address, IPv6Address) and address.scope_id is not None:
             raise ValueError("its address names an interface")
-        return str(IPv6Address(host))
+        return str(address)
+    return host
+
+
+def _name_of(host: str) -> str:
+    """A name in ASCII, without the full stop that may end it: certificates have none."""
     try:
         # Also what other scripts have for digits and full stops.
         host = host.encode("idna").decode().lower()
@@ -154,9 +179,7 @@ def _host_of(parts: SplitResult) -> str:
         raise ValueError("its host is not a name") from None
     if _host.fullmatch(host) is None:
         raise ValueError("its host is not a name")
-    if _number.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        return str(IPv4Address(host))
-    return host
+    return host.rstrip(".")
 
 
 def _user_of(parts: SplitResult) -> tuple[str, str] | None:

@@ -68,6 +68,8 @@ BOUNDED_LISTS = {
     "Workflow.defects": "100",
     "Workflow.steps": "128 KiB, and 50 once published",
     "WorkflowRun.steps": "as many as a run takes: 101",
+    "WebhookFilter.kinds": "the kinds there are",
+    "WebhookUpdated.changed": "the five things that can",
     "WorkflowBranchStep.cases": "128 KiB, and 10 once published",
     "WorkflowCase.conditions": "128 KiB, and 20 once published",
     "WorkflowChannelCondition.channelIds": "128 KiB, and 20 once published",

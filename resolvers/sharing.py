@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 import orjson
@@ -31,7 +31,9 @@ from graphql import (
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import execution
 
+from models.event import Kind
 from models.sight import Sight
+from models.subscription import Item, Logged, Snapshot
 from resolvers.context import Context
 from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
 from resolvers.masking import present
@@ -45,16 +47,12 @@ EXECUTIONS_MAX = 8
 TOGETHER_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shown:
-    """What a subscription shows next: an event to all of a sight, by its place in the log.
+    """What a subscription shows next, and how; made only by whoever executes it."""
 
-    Without a place it is this subscriber's own: a beginning, a mark.
-    """
-
-    item: Any
-    sight: Sight | None = None
-    place: Hashable = None
+    item: Item
+    show: Callable[[Item], Any]
 
 
 class Batch(list[Shown]):
@@ -128,7 +126,7 @@ class Share:
 
     sight: Sight
     # Items about which this document asks what only each subscriber for itself can be told.
-    personal: set[type]
+    personal: set[Kind]
 
 
 _shares: WeakValueDictionary[Hashable, Share] = WeakValueDictionary()
@@ -153,27 +151,30 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         return Encoded([await self._payload(shown) for shown in batch])
 
     def _begin(self, shown: Shown) -> None:
-        if shown.place is not None:
-            share = self._share_of(shown)
-            if type(shown.item) not in share.personal:
-                ANSWERS.begin(_key(share, shown), partial(self._for_all, shown))
+        item = shown.item
+        if isinstance(item, Logged):
+            share = self._share_of(item.sight)
+            if item.event.kind not in share.personal:
+                ANSWERS.begin(_key(share, item), partial(self._for_all, shown, share))
 
     async def _payload(self, shown: Shown) -> str:
-        if shown.place is None:
+        item = shown.item
+        if not isinstance(item, Logged):
+            # A beginning or a mark is this subscriber's own.
             return (await self._for_one(shown, self._context.request_id)).payload
-        share, agent_id = self._share_of(shown), self._context.by.agent_id
-        if type(shown.item) not in share.personal:
-            answer = await ANSWERS.of(_key(share, shown), partial(self._for_all, shown))
-            if answer.notes.suits(agent_id):
+        share = self._share_of(item.sight)
+        key = _key(share, item)
+        if item.event.kind not in share.personal:
+            answer = await ANSWERS.of(key, partial(self._for_all, shown, share))
+            if answer.notes.suits(self._context.by.agent_id):
                 return answer.payload
             if answer.notes.is_personal:
-                share.personal.add(type(shown.item))
-        key = (*_key(share, shown), self._context.by.id)
-        return (await ANSWERS.of(key, partial(self._for_one, shown, uuid4().hex))).payload
+                share.personal.add(item.event.kind)
+        own = (*key, self._context.by.id)
+        return (await ANSWERS.of(own, partial(self._for_one, shown, uuid4().hex))).payload
 
-    def _share_of(self, shown: Shown) -> Share:
-        share, sight = self._share, shown.sight
-        assert sight is not None  # noqa: S101 - what has a place has a sight
+    def _share_of(self, sight: Sight) -> Share:
+        share = self._share
         if share is None or (share.sight is not sight and share.sight != sight):
             if self._question is None:
                 self._question = _question(self.operation, self.variable_values.coerced)
@@ -188,20 +189,20 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
     def _context(self) -> Context:
         return cast("Context", self.context_value)
 
-    async def _for_all(self, shown: Shown) -> Answer:
+    async def _for_all(self, shown: Shown, share: Share) -> Answer:
         notes = Notes()
-        context = self._context.shared_by(self._share_of(shown).sight, notes)
-        result = await self._executed(shown.item, context)
+        context = self._context.shared_by(share.sight, notes)
+        result = await self._executed(shown.show(shown.item), context)
         # Its errors come from asking who asks; nobody gets to see them.
         errors = None if notes.is_personal else result.errors
         return _answer(result.data, errors, notes, uuid4().hex)
 
     async def _for_one(self, shown: Shown, request_id: str) -> Answer:
-        """As this subscriber sees it, with the rights that it has at this event."""
+        """As this subscriber sees it, with the rights that it has by then."""
         by = self._context.by
-        if shown.sight is not None:
-            by = replace(by, role=shown.sight.role, scopes=shown.sight.scopes)
-        result = await self._executed(shown.item, self._context.seen_by(by))
+        if isinstance(shown.item, Logged | Snapshot):
+            by = replace(by, role=shown.item.sight.role, scopes=shown.item.sight.scopes)
+        result = await self._executed(shown.show(shown.item), self._context.seen_by(by))
         return _answer(result.data, result.errors, Notes(), request_id)
 
     async def _executed(self, item: Any, context: Context) -> ExecutionResult:
@@ -236,8 +237,8 @@ def encoded(result: execution.ExecutionResult) -> Encoded:
     return Encoded([orjson.dumps(payload).decode()])
 
 
-def _key(share: Share, shown: Shown) -> tuple[Share, Hashable, type]:
-    return (share, shown.place, type(shown.item))
+def _key(share: Share, logged: Logged) -> tuple[Share, UUID, int]:
+    return (share, logged.position.epoch, logged.event.seq)
 
 
 def _answer(

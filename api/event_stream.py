@@ -131,6 +131,8 @@ class EventStream:
             async with aclosing(while_admitted(results)) as admitted:
                 async for result in admitted:
                     await _write(send, _next(payload_of(result)))
+                    # Sending does not wait while there is room, nor once the peer is gone.
+                    await asyncio.sleep(0)
         except Unauthenticated:
             self.dismiss()
             await asyncio.Event().wait()

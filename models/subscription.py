@@ -16,6 +16,7 @@ from models.conversation import Conversation, Status
 from models.database import snapshot
 from models.errors import NotFound
 from models.log import Event, Position
+from models.sight import Sight
 from models.stream import Reader
 from models.team import Team
 from models.token import actor_of_token
@@ -60,6 +61,7 @@ class Logged:
 
     position: Position
     event: Event
+    sight: Sight
 
 
 Item = Snapshot | Resumed | Reset | Logged
@@ -158,6 +160,7 @@ async def subscribe(  # noqa: C901 - one loop reads better than its parts
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
     opening, position, head = await _open(scope, by, after)
+    sight = await Sight.of(by)
     # Asked after the position was taken: what ends access later is an event behind it.
     if not await scope.is_visible_to(by):
         raise NotFound("subscription target")
@@ -169,8 +172,9 @@ async def subscribe(  # noqa: C901 - one loop reads better than its parts
                 by = await _refreshed(by)
                 if not await scope.is_visible_to(by):
                     return
+                sight = await Sight.of(by)
             if scope.concerns(logged):
-                yield Logged(Position(position.epoch, logged.seq, logged.logged_at), logged)
+                yield Logged(Position(position.epoch, logged.seq, logged.logged_at), logged, sight)
 
 
 async def _open(scope: Scope, by: Actor, after: str | None) -> tuple[list[Item], Position, int]:

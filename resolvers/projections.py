@@ -33,6 +33,15 @@ CONVERSATION = f"""
     SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
+# Whoever may see it; `seen_by` are those who do wherever it is: its holder, or its last one.
+CONVERSATION_OF_ANYBODY = f"""
+    SELECT {", ".join(CONVERSATION_COLUMNS)},
+           array_remove(ARRAY[assignee_id] || ARRAY(
+               SELECT s.agent_id FROM closures s
+               WHERE conversations.status = 'CLOSED' AND s.conversation_id = conversations.id
+                 AND s.closed_at = conversations.closed_at), NULL) AS seen_by
+    FROM conversations, relevo_now() AS now WHERE workspace_id = $1 AND id = ANY($2)
+"""  # noqa: S608 - constants
 AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
     a.capacity, a.load, a.idle_period_days, a.business_hours, EXISTS (
         SELECT FROM presence_leases l

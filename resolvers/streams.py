@@ -27,6 +27,7 @@ from resolvers.context import Info
 from resolvers.conversation import Conversation
 from resolvers.ids import decode
 from resolvers.settings import Id
+from resolvers.sharing import Batch, Shown
 
 Cursor = Annotated[
     str | None, strawberry.argument(description="Go on after this cursor, from any server.")
@@ -114,27 +115,31 @@ async def _stream(
     stream = subscribe(info.context.reader, scope, by=info.context.by, after=after)
     async with aclosing(stream):
         async for item in stream:
-            yield _item(item, show)
+            yield Batch([_shown(item, show)])
 
 
 def _show(logged: Logged) -> Any:
     return events.shown(logged.event, logged.position)
 
 
-def _item(item: Item, show: Show) -> Any:
+def _shown(item: Item, show: Show) -> Shown:
+    if isinstance(item, Logged):
+        place = (item.position.epoch, item.event.seq)
+        return Shown(show(item), sight=item.sight, place=place)
+    return Shown(_own(item))
+
+
+def _own(item: Snapshot | Resumed | Reset) -> Any:
+    cursor, occurred_at = item.position.cursor(), item.position.at
     match item:
-        case Logged():
-            return show(item)
         case Snapshot():
             return StreamSnapshot(
-                cursor=item.position.cursor(),
-                occurred_at=item.position.at,
+                cursor=cursor,
+                occurred_at=occurred_at,
                 is_complete=item.is_complete,
                 ids=item.conversation_ids,
             )
         case Resumed():
-            return StreamResumed(cursor=item.position.cursor(), occurred_at=item.position.at)
+            return StreamResumed(cursor=cursor, occurred_at=occurred_at)
         case Reset():
-            return StreamReset(
-                cursor=item.position.cursor(), occurred_at=item.position.at, reason=item.reason
-            )
+            return StreamReset(cursor=cursor, occurred_at=occurred_at, reason=item.reason)

@@ -72,7 +72,7 @@ _TOLD: dict[Kind, str] = {
     ),
     Kind.BOT_PAUSED: "An agent took a conversation from the bot, and is its `toAgent`.",
     Kind.BOT_RESUMED: "`fromAgent` gave a conversation back to the bot.",
-    Kind.MESSAGE_RECEIVED: "The customer wrote the `message`.",
+    Kind.MESSAGE_RECEIVED: "The customer wrote the `message`, in the `conversation`.",
     Kind.MESSAGE_SENT: "The customer was sent the `message`, by an agent, a script or a workflow.",
     Kind.NOTE_ADDED: "Somebody added the `message`, a note that customers never see.",
     Kind.MESSAGE_DELIVERY_SET: "The carrier told how far the `message` got: its `delivery`.",
@@ -155,14 +155,17 @@ _TOLD: dict[Kind, str] = {
     Kind.WORKFLOW_PUBLISHED: "The workflow with the `subjectId` runs from now on as it is written.",
     Kind.WORKFLOW_ARCHIVED: "The workflow with the `subjectId` runs no more.",
     Kind.WEBHOOK_CREATED: "The `webhook` was added, and is sent what happens from this event on.",
-    Kind.WEBHOOK_UPDATED: "What `changed` of the `webhook` is another now.",
+    Kind.WEBHOOK_UPDATED: (
+        "What `changed` of the `webhook` is another now, or an `interruption` kept events from it, "
+        "of which it is told too."
+    ),
     Kind.WEBHOOK_DELETED: "The webhook with the `deletedId` is sent nothing more.",
     Kind.WEBHOOK_TESTED: "Somebody tries the `webhook`, which is sent this whatever its filter.",
     Kind.WEBHOOK_REDELIVERED: (
         "The `webhook` is sent again what it was sent, beginning with `fromSeq`."
     ),
     Kind.WEBHOOK_DISABLED: (
-        "The `webhook` is sent nothing more until somebody resumes it; `failure` says why."
+        "The `webhook` is sent nothing more until somebody resumes it; `lastFailure` says why."
     ),
     Kind.CLOSING_REASON_CREATED: "The closing reason with the `subjectId` was added.",
     Kind.CLOSING_REASON_UPDATED: (

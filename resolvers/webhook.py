@@ -7,7 +7,7 @@ import orjson
 import strawberry
 
 from models.log import Filter
-from models.webhook.record import ROTATION_HOURS, Failure, WebhookStatus, recall
+from models.webhook.record import ROTATION_HOURS, Failure, Interruption, WebhookStatus, recall
 from models.webhook.record import Webhook as WebhookRecord
 from resolvers.context import Info
 from resolvers.enums import described
@@ -33,6 +33,12 @@ described(
     REFUSED_TARGET="Its name stands for an address that webhooks may not reach.",
     NOT_ACCEPTED="It answered with another status than 2xx.",
     GONE="It answered 410: it wants nothing more.",
+)
+described(
+    Interruption,
+    "WebhookInterruption",
+    FORGOTTEN="The log forgot events before they could be delivered.",
+    OTHER_HISTORY="The log was restored: its messages have other ids, and numbers may come again.",
 )
 
 

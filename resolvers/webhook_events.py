@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from models.event import Kind
-from models.webhook.record import Failure
+from models.webhook.record import Failure, Interruption
 from resolvers.context import Info
 from resolvers.ids import encode
 from resolvers.logged_event import LoggedEvent, fact
@@ -30,11 +30,30 @@ WebhookTested = fact(
 )
 
 
-@strawberry.type(description="A webhook changed, or got another secret.")
+@strawberry.type(description="A webhook changed, or did not get what was logged in between.")
 class WebhookUpdated(WebhookEvent):
-    @strawberry.field(description="What changed: `name`, `url`, `filter`, `status` or `secret`.")
+    @strawberry.field(
+        description="What somebody changed: `name`, `url`, `filter`, `status` or `secret`."
+    )
     def changed(self) -> list[str]:
-        return list(self.event.data["changed"])
+        return list(self.event.data.get("changed", ()))
+
+    @strawberry.field(description="What came between, if something did; the webhook is told too.")
+    def interruption(self) -> Interruption | None:
+        interruption = self.event.data.get("interruption")
+        return None if interruption is None else Interruption(interruption)
+
+    @strawberry.field(description="The first `seq` that it did not get, where some are FORGOTTEN.")
+    def missed_from_seq(self) -> int | None:
+        return _number(self.event.data.get("missed_from"))
+
+    @strawberry.field(description="The last `seq` that it did not get, where some are FORGOTTEN.")
+    def missed_to_seq(self) -> int | None:
+        return _number(self.event.data.get("missed_to"))
+
+    @strawberry.field(description="The `seq` from which on it gets OTHER_HISTORY.")
+    def goes_on_from_seq(self) -> int | None:
+        return _number(self.event.data.get("from_seq"))
 
 
 @strawberry.type(description="A webhook was deleted.")
@@ -54,8 +73,24 @@ class WebhookRedelivered(WebhookEvent):
 @strawberry.type(description="A webhook failed for so long that nothing is sent to it any more.")
 class WebhookDisabled(WebhookEvent):
     @strawberry.field(description="Why it failed last.")
-    def failure(self) -> Failure:
+    def last_failure(self) -> Failure:
         return Failure(self.event.data["failure"])
+
+    @strawberry.field(description="The HTTP status of its last answer; null when it gave none.")
+    def status_code(self) -> int | None:
+        return _number(self.event.data["status_code"])
+
+    @strawberry.field(description="How often the event that comes next was tried in vain.")
+    def attempts(self) -> int:
+        return int(self.event.data["attempts"])
+
+    @strawberry.field(description="The `seq` from which on it got nothing.")
+    def from_seq(self) -> int:
+        return int(self.event.data["from_seq"])
+
+
+def _number(value: object) -> int | None:
+    return None if value is None else int(str(value))
 
 
 WEBHOOK_TYPES: dict[Kind, Any] = {

@@ -163,8 +163,23 @@ def _webhook(event: Event) -> Fields:
     return {"webhook": _named("Webhook", event.data["webhook"])}
 
 
-def _changed(event: Event) -> Fields:
-    return {"changed": event.data["changed"]}
+def _change(event: Event) -> Fields:
+    data = event.data
+    return {
+        "changed": data.get("changed", []),
+        "interruption": data.get("interruption"),
+        "missedFromSeq": data.get("missed_from"),
+        "missedToSeq": data.get("missed_to"),
+        "goesOnFromSeq": data.get("from_seq"),
+    }
+
+
+def _disabling(event: Event) -> Fields:
+    return {
+        "lastFailure": event.data["failure"],
+        "statusCode": event.data["status_code"],
+        "attempts": event.data["attempts"],
+    }
 
 
 def _deleted(event: Event) -> Fields:
@@ -232,9 +247,9 @@ _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.TICKET_UPDATED: (_ticket,),
     Kind.TICKET_ACTION_ADDED: (_ticket,),
     Kind.WEBHOOK_CREATED: (_webhook,),
-    Kind.WEBHOOK_UPDATED: (_webhook, _changed),
+    Kind.WEBHOOK_UPDATED: (_webhook, _change),
     Kind.WEBHOOK_DELETED: (_webhook, _deleted),
     Kind.WEBHOOK_TESTED: (_webhook,),
     Kind.WEBHOOK_REDELIVERED: (_webhook, _from_seq),
-    Kind.WEBHOOK_DISABLED: (_webhook, _failure),
+    Kind.WEBHOOK_DISABLED: (_webhook, _disabling, _from_seq),
 }

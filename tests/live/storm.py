@@ -1,0 +1,173 @@
+"""Subscribers through cuts, kills and restarts, and what they got in the end."""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from tests.live.cluster import ROOT, Cluster, eventually
+from tests.live.judgement import Report
+from tests.live.listeners import listening
+from tests.live.topics import TOPICS, Topic
+from tests.live.traffic import Traffic
+
+SUBSCRIBERS_PER_TOKEN = 15
+EVENTS_BETWEEN_KILLS = 20
+CALAMITIES = ("web0", "Valkey", "web1", "flush", "PostgreSQL", "worker")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything; `seconds` lets the calamities happen again until then."""
+
+    subscribers: int = 24
+    listeners: int = 1
+    per_second: float = 30
+    writers: int = 4
+    seconds: float = 0
+    cut_seconds_max: float | None = 4
+    calamities: tuple[str, ...] = CALAMITIES
+    seed: int = 1
+
+    @property
+    def watchers(self) -> int:
+        return 1 + self.subscribers // SUBSCRIBERS_PER_TOKEN
+
+
+@dataclass(frozen=True)
+class Following:
+    """One subscriber, as the log will be asked about it."""
+
+    name: str
+    workspace: UUID
+    topic: Topic
+    about: UUID
+
+
+async def found(cluster: Cluster, *, companies: int = 1, watchers: int = 2) -> list[dict[str, Any]]:
+    """Companies to follow, from a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tests.live.company", cluster.engines.database_url),
+        *(str(companies), str(watchers)),
+        stdout=PIPE,
+        cwd=ROOT,
+        env=cluster.process_environment(),
+    )
+    out, _ = await process.communicate()
+    founded: list[dict[str, Any]] = json.loads(out)
+    return founded
+
+
+def subscribers(
+    company: dict[str, Any], plan: Plan
+) -> tuple[list[dict[str, Any]], list[Following]]:
+    """Of every kind in turn: what to tell a listener, and what to remember of it."""
+    told, remembered = [], []
+    for number in range(plan.subscribers):
+        topic, turn = TOPICS[number % len(TOPICS)], number // len(TOPICS)
+        name = f"{topic.field} {number} of {company['workspace']}"
+        seed = plan.seed * 1_000 + number
+        told.append(
+            topic.subscription(company, turn)
+            | {"name": name, "cut_seconds_max": plan.cut_seconds_max, "seed": seed}
+        )
+        remembered.append(
+            Following(name, UUID(company["workspace"]), topic, topic.uuid(company, turn))
+        )
+    return told, remembered
+
+
+async def storm(cluster: Cluster, companies: list[dict[str, Any]], plan: Plan) -> Report:
+    """Let everything happen, then judge what every subscriber got."""
+    asked = [subscribers(company, plan) for company in companies]
+    told = [each for some, _ in asked for each in some]
+    followings = [each for _, some in asked for each in some]
+    writing = [Traffic(it, cluster.ports, random.Random(plan.seed)) for it in companies]
+    async with listening(cluster, told, processes=plan.listeners) as listeners:
+        async with _flowing(writing, plan):
+            await _calamities(cluster, plan)
+        for traffic in writing:
+            await traffic.last_words()
+        belonging = await _belonging(cluster, followings)
+        until = {it.name: max([*belonging[it], 0]) for it in followings}
+        results = await listeners.finish(until)
+    belonging = await _belonging(cluster, followings)
+    report = Report(events=await _events(cluster), kills=cluster.kills)
+    for traffic in writing:
+        report.counts.update({f"write {code}": n for code, n in traffic.counts.items()})
+    for following in followings:
+        result = results[following.name]
+        # The worker may have gone on after the last words.
+        last = max([until[following.name], *result["seqs"][-1:]])
+        report.add([n for n in belonging[following] if result["start"] < n <= last], result)
+    return report
+
+
+@asynccontextmanager
+async def _flowing(writing: list[Traffic], plan: Plan) -> AsyncIterator[None]:
+    pace = {"per_second": plan.per_second / len(writing), "writers": plan.writers}
+    tasks = [asyncio.create_task(traffic.flow(**pace)) for traffic in writing]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _calamities(cluster: Cluster, plan: Plan) -> None:
+    """One after the other, each once the last is over and the log has grown since."""
+    ends_at = time.monotonic() + plan.seconds
+    while True:
+        for name in plan.calamities:
+            await _grown(cluster)
+            began = time.monotonic()
+            await (cluster.flush() if name == "flush" else cluster.kill_and_restart(name))
+            sys.stderr.write(f"{name}: {time.monotonic() - began:.1f}\n")
+        await _grown(cluster)
+        if time.monotonic() >= ends_at:
+            return
+
+
+async def _grown(cluster: Cluster) -> None:
+    before = await _events(cluster)
+
+    async def look() -> bool:
+        return await _events(cluster) >= before + EVENTS_BETWEEN_KILLS
+
+    await eventually(look)
+
+
+async def _events(cluster: Cluster) -> int:
+    connection = await cluster.database()
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM events"))
+    finally:
+        await connection.close()
+
+
+async def _belonging(cluster: Cluster, followings: list[Following]) -> dict[Following, list[int]]:
+    """By subscriber: the numbers of all events that belong to what it follows."""
+    connection = await cluster.database()
+    try:
+        return {
+            it: [
+                row["seq"]
+                for row in await connection.fetch(
+                    "SELECT seq FROM events"
+                    f" WHERE workspace_id = $1 AND {it.topic.belongs} ORDER BY seq",
+                    it.workspace,
+                    it.about,
+                )
+            ]
+            for it in followings
+        }
+    finally:
+        await connection.close()

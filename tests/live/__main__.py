@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from tests.live.cluster import a_cluster
-from tests.live.storm import Plan, found, storm
+from tests.live.storm import Plan, storm
 
 WRONG_SHOWN_MAX = 20
 
@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--per-second", type=float, default=20, help="commands, of all companies")
     parser.add_argument("--cut-seconds-max", type=float, default=20, help="life of a connection")
     parser.add_argument("--calm", action="store_true", help="no cuts and no kills")
+    parser.add_argument("--without-valkey", action="store_true", help="no kills but that one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--broken", help="a defect of the servers: see sabotage.py")
     given = parser.parse_args()
@@ -28,18 +29,20 @@ def main() -> int:
         listeners=given.listeners,
         per_second=given.per_second,
         seconds=given.minutes * 60,
-        cut_seconds_max=None if given.calm else given.cut_seconds_max,
+        cut_seconds_max=None if given.calm or given.without_valkey else given.cut_seconds_max,
         seed=given.seed,
     )
-    if given.calm:
+    if given.calm or given.without_valkey:
         plan = replace(plan, calamities=())
-    return asyncio.run(run(plan, companies=given.companies, broken=given.broken))
+    return asyncio.run(run(plan, given))
 
 
-async def run(plan: Plan, *, companies: int, broken: str | None) -> int:
+async def run(plan: Plan, given: argparse.Namespace) -> int:
     async with a_cluster(
-        lambda cluster: found(cluster, companies=companies, watchers=plan.watchers), broken=broken
+        companies=given.companies, watchers=plan.watchers, broken=given.broken
     ) as (cluster, founded):
+        if given.without_valkey:
+            await cluster.kill("Valkey")
         report = await storm(cluster, founded, plan)
     for wrong in report.wrong[:WRONG_SHOWN_MAX]:
         sys.stderr.write(f"{wrong}\n")

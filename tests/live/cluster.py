@@ -4,10 +4,12 @@ Every one of them can be killed and comes back where it was.
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -129,9 +131,9 @@ class Cluster:
 
 @asynccontextmanager
 async def a_cluster(
-    prepare: Callable[[Cluster], Awaitable[Result]], *, broken: str | None = None
-) -> AsyncIterator[tuple[Cluster, Result]]:
-    """Engines, what was prepared in them, then the servers; `broken` names a defect of theirs.
+    *, companies: int = 1, watchers: int = 2, broken: str | None = None
+) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]]]]:
+    """Everything runs, with companies in it; `broken` names a defect of the web processes.
 
     Durable: a commit that PostgreSQL forgets in a crash would be another history.
     """
@@ -139,7 +141,7 @@ async def a_cluster(
         cluster = Cluster(home, engines, [free_port() for _ in range(SERVERS)])
         for child in engines.children:
             cluster.children[child.name] = child
-        prepared = await prepare(cluster)
+        founded = await _found(cluster, companies, watchers)
         serve = ("-m", "tests.live.sabotage", broken) if broken else RELEVO
         try:
             for number, port in enumerate(cluster.ports):
@@ -147,10 +149,24 @@ async def a_cluster(
             cluster.add("worker", "-m", "workers")
             for number in range(SERVERS):
                 await cluster.serves(f"web{number}")
-            yield cluster, prepared
+            yield cluster, founded
         finally:
             ours = [it for it in cluster.children.values() if it not in engines.children]
             for child in ours:
                 child.ask_to_stop()
             for child in ours:
                 child.wait()
+
+
+async def _found(cluster: Cluster, companies: int, watchers: int) -> list[dict[str, Any]]:
+    """Companies to follow, from a process of its own (see company.py)."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tests.live.company", cluster.engines.database_url),
+        *(str(companies), str(watchers)),
+        stdout=PIPE,
+        cwd=ROOT,
+        env=cluster.process_environment(),
+    )
+    out, _ = await process.communicate()
+    founded: list[dict[str, Any]] = json.loads(out)
+    return founded

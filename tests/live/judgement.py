@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+LOST_SHOWN_MAX = 5
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -28,8 +30,11 @@ class Difference:
         )
 
 
-def difference(logged: Sequence[int], got: Sequence[int]) -> Difference:
-    """Nothing but for the same numbers, each once, in the same order."""
+Entry = tuple[int, str]  # the number of an event and when it was logged, which no other has both
+
+
+def difference(logged: Sequence[Entry], got: Sequence[Entry]) -> Difference:
+    """Nothing but for the same events, each once, in the same order."""
     counts = Counter(got)
     once = list(counts)  # in the order of first occurrence
     return Difference(
@@ -57,17 +62,18 @@ class Report:
     def is_clean(self) -> bool:
         return not self.difference and not self.wrong and not self.counts["StreamReset"]
 
-    def add(self, logged: list[int], result: dict[str, Any]) -> None:
+    def add(self, logged: list[Entry], result: dict[str, Any]) -> None:
         """Judge one subscriber's account."""
+        got = [(seq, at) for seq, at in result["events"]]
         self.subscribers += 1
-        self.deliveries += len(result["seqs"])
-        found = difference(logged, result["seqs"])
+        self.deliveries += len(got)
+        found = difference(logged, got)
         self.difference += found
         self.counts.update(result["counts"])
         self.wrong += [f"{result['name']}: {what}" for what in result["wrong"]]
         if found:
-            lost = sorted(set(logged) - set(result["seqs"]))
-            self.wrong.append(f"{result['name']}: {found}, lost {lost[:5]}")
+            lost = sorted(set(logged) - set(got))
+            self.wrong.append(f"{result['name']}: {found}, lost {lost[:LOST_SHOWN_MAX]}")
         self.lags += result["lags"]
 
     def line(self) -> str:

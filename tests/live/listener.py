@@ -46,7 +46,7 @@ class Subscriber:
     until: int = 0
     sent: str | None = None
     is_open_since: float = 0
-    seqs: list[int] = field(default_factory=list)
+    events: list[tuple[int, str]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -57,14 +57,15 @@ class Subscriber:
         port = self.choose.randrange(len(self.ports))
         while True:
             try:
-                await self._connected(self.ports[port])
+                await self.connected(self.ports[port])
             except LOST as error:
                 self.counts[f"{type(error).__name__} {_code(error)}".strip()] += 1
             port = (port + 1) % len(self.ports)
             # As clients do it: a server that starts must not meet all of them in one instant.
             await asyncio.sleep(self.choose.random() * BACKOFF_SECONDS_MAX)
 
-    async def _connected(self, port: int) -> None:
+    async def connected(self, port: int) -> None:
+        """Until the server, the stream or the connection ends; raises what LOST names."""
         address = f"ws://127.0.0.1:{port}/graphql"
         async with connect(
             address,
@@ -124,7 +125,7 @@ class Subscriber:
         if type_name in ("StreamSnapshot", "StreamResumed", "StreamReset"):
             self._open(type_name, cursor)
         elif "seq" in item:
-            self.seqs.append(item["seq"])
+            self.events.append((item["seq"], item["occurredAt"]))
             if _seq(cursor) != item["seq"]:
                 self.wrong.append(f"the cursor of {item['seq']} is of {_seq(cursor)}")
             # What was caught up with is as late as the cut was long.
@@ -143,12 +144,17 @@ class Subscriber:
 
     async def reaches(self, until: int | None) -> None:
         """The first snapshot, or an event that must still come."""
-        while self.start is None or (until is not None and until > max([*self.seqs[-1:], 0])):
+        while self.start is None or (until is not None and until > self.last):
             self.moved.clear()
             await self.moved.wait()
 
+    @property
+    def last(self) -> int:
+        """The number of the newest event that it got."""
+        return self.events[-1][0] if self.events else 0
+
     def result(self) -> dict[str, Any]:
-        names = ("name", "start", "seqs", "lags", "wrong", "counts")
+        names = ("name", "start", "events", "lags", "wrong", "counts")
         return {name: getattr(self, name) for name in names}
 
 

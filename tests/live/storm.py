@@ -1,19 +1,16 @@
 """Subscribers through cuts, kills and restarts, and what they got in the end."""
 
 import asyncio
-import json
 import random
-import sys
 import time
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from tests.live.cluster import ROOT, Cluster, eventually
-from tests.live.judgement import Report
+from tests.live.cluster import Cluster, eventually
+from tests.live.judgement import Entry, Report
 from tests.live.listeners import listening
 from tests.live.topics import TOPICS, Topic
 from tests.live.traffic import Traffic
@@ -51,20 +48,6 @@ class Following:
     about: UUID
 
 
-async def found(cluster: Cluster, *, companies: int = 1, watchers: int = 2) -> list[dict[str, Any]]:
-    """Companies to follow, from a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "tests.live.company", cluster.engines.database_url),
-        *(str(companies), str(watchers)),
-        stdout=PIPE,
-        cwd=ROOT,
-        env=cluster.process_environment(),
-    )
-    out, _ = await process.communicate()
-    founded: list[dict[str, Any]] = json.loads(out)
-    return founded
-
-
 def subscribers(
     company: dict[str, Any], plan: Plan
 ) -> tuple[list[dict[str, Any]], list[Following]]:
@@ -95,18 +78,19 @@ async def storm(cluster: Cluster, companies: list[dict[str, Any]], plan: Plan) -
             await _calamities(cluster, plan)
         for traffic in writing:
             await traffic.last_words()
-        belonging = await _belonging(cluster, followings)
-        until = {it.name: max([*belonging[it], 0]) for it in followings}
+        belonging = await logged_for(cluster, followings)
+        until = {it.name: last_of(belonging[it]) for it in followings}
         results = await listeners.finish(until)
-    belonging = await _belonging(cluster, followings)
+    belonging = await logged_for(cluster, followings)
     report = Report(events=await _events(cluster), kills=cluster.kills)
     for traffic in writing:
         report.counts.update({f"write {code}": n for code, n in traffic.counts.items()})
     for following in followings:
         result = results[following.name]
         # The worker may have gone on after the last words.
-        last = max([until[following.name], *result["seqs"][-1:]])
-        report.add([n for n in belonging[following] if result["start"] < n <= last], result)
+        last = max(until[following.name], last_of(result["events"]))
+        logged = [it for it in belonging[following] if result["start"] < it[0] <= last]
+        report.add(logged, result)
     return report
 
 
@@ -128,9 +112,7 @@ async def _calamities(cluster: Cluster, plan: Plan) -> None:
     while True:
         for name in plan.calamities:
             await _grown(cluster)
-            began = time.monotonic()
             await (cluster.flush() if name == "flush" else cluster.kill_and_restart(name))
-            sys.stderr.write(f"{name}: {time.monotonic() - began:.1f}\n")
         await _grown(cluster)
         if time.monotonic() >= ends_at:
             return
@@ -153,15 +135,20 @@ async def _events(cluster: Cluster) -> int:
         await connection.close()
 
 
-async def _belonging(cluster: Cluster, followings: list[Following]) -> dict[Following, list[int]]:
-    """By subscriber: the numbers of all events that belong to what it follows."""
+def last_of(events: Sequence[Sequence[Any]]) -> int:
+    """The number of the newest of them."""
+    return int(events[-1][0]) if events else 0
+
+
+async def logged_for(cluster: Cluster, followings: list[Following]) -> dict[Following, list[Entry]]:
+    """By subscriber: all events that belong to what it follows."""
     connection = await cluster.database()
     try:
         return {
             it: [
-                row["seq"]
+                (row["seq"], row["logged_at"].isoformat())
                 for row in await connection.fetch(
-                    "SELECT seq FROM events"
+                    "SELECT seq, logged_at FROM events"
                     f" WHERE workspace_id = $1 AND {it.topic.belongs} ORDER BY seq",
                     it.workspace,
                     it.about,

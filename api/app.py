@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import Caller, authenticate
+from api.event_stream import EventStreamApp
 from api.graphql import GraphQLApp
 from api.health import live, ready
 from api.jobs import Jobs
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
+            Route("/graphql/stream", EventStreamApp(graphql)),
             Route("/schema.graphql", _sdl),
             Route("/reports/{name}.csv", ReportsApp()),
             Route("/health/live", live),
@@ -89,7 +91,7 @@ def graphql_app(reader: Reader, *, allowed_origins: Sequence[str] = ()) -> Graph
         new_context=new_context,
         allowed_origins=allowed_origins,
     )
-    graphql.watch = TokenWatch(reader, graphql.sockets)
+    graphql.connections.watch = TokenWatch(reader, graphql.connections)
     return graphql
 
 

@@ -73,6 +73,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.http_protocol import HTTP_OPTIONS
     from api.logs import log_to_stderr
     from api.socket_protocol import SOCKET_OPTIONS
     from api.up import listen, one_line
@@ -86,7 +87,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http="httptools",
+        **HTTP_OPTIONS,
         **SOCKET_OPTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         access_log=False,

@@ -1,17 +1,18 @@
-"""Sockets whose token ends, or whose agent's rights change, whichever process did it.
+"""Connections whose token ends, or whose agent's rights change, whichever process did it.
 
-HTTP asks at every request who calls; a socket was asked once. So every process follows the log of
-the workspaces that have a socket on it, and closes or renews what an event of theirs concerns.
+A plain request asks who calls; a socket or event stream was asked once. So every process follows
+the log of the workspaces that have one on it, and ends or renews what an event of theirs concerns.
 """
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
 from api.auth import Caller
-from api.sockets import SocketRegistry
+from api.connections import Connections
 from models import log as event_log
 from models.errors import Unauthenticated
 from models.event import Kind
@@ -23,16 +24,16 @@ log = structlog.get_logger(__name__)
 
 
 class TokenWatch:
-    """One follower of the log for each workspace with sockets, however many they are."""
+    """One follower of the log for each workspace with connections, however many they are."""
 
-    def __init__(self, reader: Reader, sockets: SocketRegistry) -> None:
+    def __init__(self, reader: Reader, connections: Connections) -> None:
         self._reader = reader
-        self._sockets = sockets
+        self._connections = connections
         self._counts: dict[UUID, int] = {}
         self._followers: dict[UUID, asyncio.Task[None]] = {}
 
     async def joined(self, caller: Caller) -> None:
-        """Watch over one more socket; raises Unauthenticated when its token ended meanwhile."""
+        """Watch over one more connection; raises Unauthenticated when its token ended meanwhile."""
         workspace_id = caller.actor.workspace_id
         self._counts[workspace_id] = self._counts.get(workspace_id, 0) + 1
         if workspace_id not in self._followers:
@@ -43,7 +44,7 @@ class TokenWatch:
             await actor_of_token(caller.token_id)
 
     def left(self, caller: Caller) -> None:
-        """Forget one socket, and with the last one its workspace."""
+        """Forget one connection, and with the last one its workspace."""
         workspace_id = caller.actor.workspace_id
         self._counts[workspace_id] -= 1
         if self._counts[workspace_id] == 0:
@@ -66,25 +67,25 @@ class TokenWatch:
                         for event in batch:
                             await self._apply(event)
                             after = event.seq
-            except Exception as error:  # noqa: BLE001 - the database may be away; sockets stay
+            except Exception as error:  # noqa: BLE001 - the database may be away; they stay
                 log.warning("tokens not watched", error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _apply(self, event: Event) -> None:
         if event.kind is Kind.TOKEN_REVOKED:
-            self._sockets.close_token(UUID(event.data["token"]))
+            self._connections.close_token(UUID(event.data["token"]))
         elif event.kind is Kind.AGENT_UPDATED:
             await self._renew(event.to_agent_id)
 
     async def _renew(self, agent_id: UUID | None) -> None:
-        """Give the agent's sockets its present rights, or close them if it has none any more."""
-        for socket in self._sockets:
-            caller: Caller = socket.context.session
+        """Give the agent's connections its present rights, or end them if it has none any more."""
+        for connection in self._connections:
+            caller: Caller = connection.session
             if caller.token_id is None or caller.actor.agent_id != agent_id:
                 continue
             try:
                 actor = await actor_of_token(caller.token_id)
             except Unauthenticated:
-                socket.dismiss()
+                connection.dismiss()
             else:
-                socket.context.session = Caller(actor, caller.expires_at)
+                connection.session = replace(caller, actor=actor)

@@ -191,12 +191,12 @@ async def revoke_all_of(
         event.record(event.Kind.TOKEN_REVOKED, by=by, to_agent_id=agent_id, token=row["id"])
 
 
-async def actor_of(secret: str) -> tuple[Actor, datetime | None]:
-    """Who a bearer token stands for, and until when; raises Unauthenticated."""
+async def actor_of(secret: str) -> tuple[Actor, float | None]:
+    """Who a bearer token stands for, and for how many seconds yet; raises Unauthenticated."""
     row = await fetchrow(f"{_LIVE} AND t.digest = $1", digest(secret))
     if row is None:
         raise Unauthenticated
-    return _actor(row), row["expires_at"]
+    return _actor(row), row["seconds"]
 
 
 async def actor_of_token(id: UUID) -> Actor:

@@ -25,8 +25,10 @@ REQUEST_ERRORS_MAX = 5
 
 _NOT_HERE = {
     OperationType.QUERY: "Queries are not allowed here.",
-    OperationType.MUTATION: "Send mutations over HTTP POST.",
-    OperationType.SUBSCRIPTION: "Subscribe over the WebSocket: connect with graphql-transport-ws.",
+    OperationType.MUTATION: "Send mutations over HTTP POST to /graphql.",
+    OperationType.SUBSCRIPTION: (
+        "Subscribe over the WebSocket with graphql-transport-ws, or at /graphql/stream."
+    ),
 }
 _suggestion = re.compile(r" Did you mean .*\?$", re.DOTALL)
 log = structlog.get_logger(__name__)

@@ -74,7 +74,7 @@ class Report:
         if found:
             lost = sorted(set(logged) - set(got))
             self.wrong.append(f"{result['name']}: {found}, lost {lost[:LOST_SHOWN_MAX]}")
-        self.lags += result["lags"]
+        self.lags += [lag for _, lag in result["lags"]]
 
     def line(self) -> str:
         shown = {

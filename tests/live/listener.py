@@ -47,7 +47,7 @@ class Subscriber:
     sent: str | None = None
     is_open_since: float = 0
     events: list[tuple[int, str]] = field(default_factory=list)
-    lags: list[float] = field(default_factory=list)
+    lags: list[tuple[float, float]] = field(default_factory=list)  # when, and how late
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -130,8 +130,9 @@ class Subscriber:
                 self.wrong.append(f"the cursor of {item['seq']} is of {_seq(cursor)}")
             # What was caught up with is as late as the cut was long.
             logged_at = datetime.fromisoformat(item["occurredAt"]).timestamp()
+            now = time.time()
             if logged_at > self.is_open_since:
-                self.lags.append(time.time() - logged_at)
+                self.lags.append((now, now - logged_at))
         self.cursor = cursor
 
     def _open(self, type_name: str, cursor: str) -> None:

@@ -32,14 +32,18 @@ class Listeners:
 
 @asynccontextmanager
 async def listening(
-    cluster: Cluster, subscribers: list[dict[str, Any]], *, processes: int = 1
+    cluster: Cluster,
+    subscribers: list[dict[str, Any]],
+    *,
+    processes: int = 1,
+    ports: list[int] | None = None,
 ) -> AsyncIterator[Listeners]:
     """All of them have their first snapshot."""
     started = [await _listener(cluster) for _ in range(processes)]
     try:
         for number, process in enumerate(started):
             mine = subscribers[number::processes]
-            await _say(process, {"subscribers": mine, "ports": cluster.ports})
+            await _say(process, {"subscribers": mine, "ports": ports or cluster.ports})
         listeners = Listeners(started)
         for process in started:
             listeners.starts |= await _hear(process)

@@ -1,10 +1,8 @@
 """Subscribers through cuts, kills and restarts, and what they got in the end."""
 
-import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,7 +11,7 @@ from tests.live.cluster import Cluster, eventually
 from tests.live.judgement import Entry, Report
 from tests.live.listeners import listening
 from tests.live.topics import TOPICS, Topic
-from tests.live.traffic import Traffic
+from tests.live.traffic import Traffic, flowing
 
 SUBSCRIBERS_PER_TOKEN = 15
 EVENTS_BETWEEN_KILLS = 20
@@ -74,7 +72,7 @@ async def storm(cluster: Cluster, companies: list[dict[str, Any]], plan: Plan) -
     followings = [each for _, some in asked for each in some]
     writing = [Traffic(it, cluster.ports, random.Random(plan.seed)) for it in companies]
     async with listening(cluster, told, processes=plan.listeners) as listeners:
-        async with _flowing(writing, plan):
+        async with flowing(writing, plan.per_second, plan.writers):
             await _calamities(cluster, plan)
         for traffic in writing:
             await traffic.last_words()
@@ -92,18 +90,6 @@ async def storm(cluster: Cluster, companies: list[dict[str, Any]], plan: Plan) -
         logged = [it for it in belonging[following] if result["start"] < it[0] <= last]
         report.add(logged, result)
     return report
-
-
-@asynccontextmanager
-async def _flowing(writing: list[Traffic], plan: Plan) -> AsyncIterator[None]:
-    pace = {"per_second": plan.per_second / len(writing), "writers": plan.writers}
-    tasks = [asyncio.create_task(traffic.flow(**pace)) for traffic in writing]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _calamities(cluster: Cluster, plan: Plan) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ class Traffic:
     company: dict[str, Any]
     ports: list[int]
     choose: random.Random
+    text: str = "One moment"
     counts: Counter[str] = field(default_factory=Counter)
     number: int = 0
 
@@ -29,7 +32,7 @@ class Traffic:
             timeout=ANSWER_SECONDS_MAX,
         )
 
-    async def flow(self, *, per_second: float, writers: int) -> None:
+    async def flow(self, per_second: float, writers: int) -> None:
         """Until cancelled; a writer that was held up does not catch up."""
         await asyncio.gather(*[self._write(writers / per_second) for _ in range(writers)])
 
@@ -72,11 +75,18 @@ class Traffic:
         refused = body["data"][mutation]["userErrors"]
         return str(refused[0]["code"]) if refused else "done"
 
+    async def cursor_of_first_event(self) -> str:
+        answer = await self.http.post(
+            f"http://127.0.0.1:{self.ports[0]}/graphql",
+            json={"query": "{ events(first: 1) { edges { cursor } } }"},
+        )
+        return str(answer.json()["data"]["events"]["edges"][0]["cursor"])
+
     def _any(self) -> tuple[str, dict[str, Any]]:
         conversation = {"conversationId": self._one_of("conversations")}
         return self.choose.choice(
             [
-                ("messageSend", {**conversation, "text": "One moment"}),
+                ("messageSend", {**conversation, "text": self.text}),
                 ("conversationAssign", {**conversation, "agentId": self._one_of("agents")}),
                 ("conversationAssign", {**conversation, "agentId": self._one_of("agents")}),
                 ("conversationTransfer", {**conversation, "teamId": self._one_of("teams")}),
@@ -96,7 +106,7 @@ class Traffic:
         self.number += 1
         sender = f"{self.choose.getrandbits(64)}-{self.number}"
         contact = {"externalId": sender}
-        return {"channelId": channel, "externalId": sender, "contact": contact, "text": "Hello?"}
+        return {"channelId": channel, "externalId": sender, "contact": contact, "text": self.text}
 
     def action(self, ticket: str) -> dict[str, Any]:
         return {"ticketId": ticket, "kind": "INTERNAL", "text": "Looked into it"}
@@ -120,3 +130,18 @@ class Traffic:
         for ticket in self.company["tickets"]:
             await self.insist("ticketAddAction", self.action(ticket["id"]))
         await self.http.aclose()
+
+
+@asynccontextmanager
+async def flowing(
+    writing: list[Traffic], per_second: float = 30, writers: int = 4
+) -> AsyncIterator[None]:
+    """The companies' traffic, of so many commands a second altogether."""
+    each = per_second / len(writing)
+    tasks = [asyncio.create_task(traffic.flow(each, writers)) for traffic in writing]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

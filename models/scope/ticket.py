@@ -106,3 +106,6 @@ class TicketCourse:
 
     def after(self, _event: Event) -> "TicketCourse":
         return self
+
+    async def shown_to(self, viewer: Viewer, *, read: Read) -> "TicketCourse":
+        return await TicketScope(self.ticket_id).course(0, viewer, read=read)

@@ -1,0 +1,66 @@
+"""A server with a defect, to see that the storm can fail.
+
+    python -m tests.live.sabotage DEFECT serve
+
+Each defect is one that a subscription could have unseen: the numbers go on, the stream looks well.
+"""
+
+import sys
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from api.cli import main
+from models import log
+from models.log import Event, Position
+from models.stream import Reader
+
+ONE_IN = 50
+
+
+def skipping(batch: list[Event]) -> list[Event]:
+    return [event for event in batch if event.seq % ONE_IN]
+
+
+def repeating(batch: list[Event]) -> list[Event]:
+    return [event for event in batch for _ in range(1 if event.seq % ONE_IN else 2)]
+
+
+def disordering(batch: list[Event]) -> list[Event]:
+    """As a reader sees them that goes by numbers given before the commit."""
+    return sorted(batch, key=lambda event: -event.seq)
+
+
+def batches(change: Callable[[list[Event]], list[Event]]) -> None:
+    follow = Reader.follow
+
+    async def changed(self: Reader, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        async for batch in follow(self, *args, **kwargs):
+            yield change(batch)
+
+    Reader.follow = changed  # type: ignore[method-assign]  # broken on purpose
+
+
+def cursors(shift: int) -> None:
+    """Whoever resumes is led one event too far, or not far enough."""
+    holds = log.Head.holds
+    of_cursor = Position.of_cursor.__func__  # type: ignore[attr-defined]  # a classmethod
+
+    def shifted(cls: type[Position], cursor: str) -> Position:
+        position = of_cursor(cls, cursor)
+        return Position(position.epoch, max(position.seq + shift, 0), position.at)
+
+    Position.of_cursor = classmethod(shifted)  # type: ignore[assignment, method-assign]  # too
+    log.Head.holds = lambda self, at: at.seq > self.seq or holds(self, at)  # type: ignore[method-assign]  # too
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    "skips": lambda: batches(skipping),
+    "repeats": lambda: batches(repeating),
+    "disorders": lambda: batches(disordering),
+    "cursor-ahead": lambda: cursors(1),
+    "cursor-behind": lambda: cursors(-1),
+}
+
+if __name__ == "__main__":
+    DEFECTS[sys.argv.pop(1)]()
+    main()

@@ -9,10 +9,12 @@ execution of its own.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from time import monotonic
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
 import orjson
@@ -31,30 +33,30 @@ from graphql import (
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import execution
 
+from models.event import Kind
 from models.sight import Sight
+from models.subscription import Item, Logged, Snapshot
 from resolvers.context import Context
 from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
 from resolvers.masking import present
 from resolvers.onlooker import Notes
 
 ANSWERS_KEPT_MAX = 2_048
-ANSWER_BYTES_KEPT_MAX = 32 * 2**20
+# Long enough for those that are a little slower; who comes later is told how things are by then.
+ANSWER_SECONDS_MAX = 5.0
+ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
 # Of all subscriptions together, so that commands always find connections to the database.
 EXECUTIONS_MAX = 8
 # Events that came at once are executed together and sent together, and no more than these.
 TOGETHER_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shown:
-    """What a subscription shows next: an event to all of a sight, by its place in the log.
+    """What a subscription shows next, and how; made only by whoever executes it."""
 
-    Without a place it is this subscriber's own: a beginning, a mark.
-    """
-
-    item: Any
-    sight: Sight | None = None
-    place: Hashable = None
+    item: Item
+    show: Callable[[Item], Any]
 
 
 class Batch(list[Shown]):
@@ -76,6 +78,11 @@ class Answer:
     payload: str
     notes: Notes
     is_sound: bool
+    made_at: float = field(default_factory=monotonic)
+
+    @property
+    def is_new(self) -> bool:
+        return monotonic() - self.made_at < ANSWER_SECONDS_MAX
 
 
 class Answers:
@@ -89,7 +96,7 @@ class Answers:
 
     def begin(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> None:
         """See to it that there will be an answer, without waiting for it."""
-        if key in self._kept or key in self._running:
+        if key in self._running or self._find(key):
             return
         # A task of its own: whoever asked first may leave before the others have their answer.
         task = asyncio.create_task(self._execute(execute))
@@ -97,11 +104,15 @@ class Answers:
         task.add_done_callback(lambda done: self._ended(key, done))
 
     async def of(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> Answer:
-        kept = self._kept.get(key)
+        kept = self._find(key)
         if kept is not None:
             return kept
         self.begin(key, execute)
         return await asyncio.shield(self._running[key])
+
+    def _find(self, key: Hashable) -> Answer | None:
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.is_new else None
 
     async def _execute(self, execute: Callable[[], Awaitable[Answer]]) -> Answer:
         async with self._executions:
@@ -112,11 +123,19 @@ class Answers:
         # What failed is told to those who wait for it, and tried again for the next.
         if task.cancelled() or task.exception() or not task.result().is_sound:
             return
+        self._forget(key)
         self._kept[key] = task.result()
         self._characters += len(task.result().payload)
-        while len(self._kept) > ANSWERS_KEPT_MAX or self._characters > ANSWER_BYTES_KEPT_MAX:
-            _, oldest = self._kept.popitem(last=False)
-            self._characters -= len(oldest.payload)
+        while self._is_full or not next(iter(self._kept.values())).is_new:
+            self._forget(next(iter(self._kept)))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._kept) > ANSWERS_KEPT_MAX or self._characters > ANSWER_CHARACTERS_KEPT_MAX
+
+    def _forget(self, key: Hashable) -> None:
+        if (forgotten := self._kept.pop(key, None)) is not None:
+            self._characters -= len(forgotten.payload)
 
 
 ANSWERS = Answers()
@@ -128,7 +147,7 @@ class Share:
 
     sight: Sight
     # Items about which this document asks what only each subscriber for itself can be told.
-    personal: set[type]
+    personal: set[Kind]
 
 
 _shares: WeakValueDictionary[Hashable, Share] = WeakValueDictionary()
@@ -153,27 +172,30 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         return Encoded([await self._payload(shown) for shown in batch])
 
     def _begin(self, shown: Shown) -> None:
-        if shown.place is not None:
-            share = self._share_of(shown)
-            if type(shown.item) not in share.personal:
-                ANSWERS.begin(_key(share, shown), partial(self._for_all, shown))
+        item = shown.item
+        if isinstance(item, Logged):
+            share = self._share_of(item.sight)
+            if item.event.kind not in share.personal:
+                ANSWERS.begin(_key(share, item), partial(self._for_all, shown, share))
 
     async def _payload(self, shown: Shown) -> str:
-        if shown.place is None:
+        item = shown.item
+        if not isinstance(item, Logged):
+            # A beginning or a mark is this subscriber's own.
             return (await self._for_one(shown, self._context.request_id)).payload
-        share, agent_id = self._share_of(shown), self._context.by.agent_id
-        if type(shown.item) not in share.personal:
-            answer = await ANSWERS.of(_key(share, shown), partial(self._for_all, shown))
-            if answer.notes.suits(agent_id):
+        share = self._share_of(item.sight)
+        key = _key(share, item)
+        if item.event.kind not in share.personal:
+            answer = await ANSWERS.of(key, partial(self._for_all, shown, share))
+            if answer.notes.suits(self._context.by.agent_id):
                 return answer.payload
             if answer.notes.is_personal:
-                share.personal.add(type(shown.item))
-        key = (*_key(share, shown), self._context.by.id)
-        return (await ANSWERS.of(key, partial(self._for_one, shown, uuid4().hex))).payload
+                share.personal.add(item.event.kind)
+        own = (*key, self._context.by.id)
+        return (await ANSWERS.of(own, partial(self._for_one, shown, uuid4().hex))).payload
 
-    def _share_of(self, shown: Shown) -> Share:
-        share, sight = self._share, shown.sight
-        assert sight is not None  # noqa: S101 - what has a place has a sight
+    def _share_of(self, sight: Sight) -> Share:
+        share = self._share
         if share is None or (share.sight is not sight and share.sight != sight):
             if self._question is None:
                 self._question = _question(self.operation, self.variable_values.coerced)
@@ -188,20 +210,21 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
     def _context(self) -> Context:
         return cast("Context", self.context_value)
 
-    async def _for_all(self, shown: Shown) -> Answer:
+    async def _for_all(self, shown: Shown, share: Share) -> Answer:
         notes = Notes()
-        context = self._context.shared_by(self._share_of(shown).sight, notes)
-        result = await self._executed(shown.item, context)
+        context = self._context.shared_by(share.sight, notes)
+        result = await self._executed(shown.show(shown.item), context)
         # Its errors come from asking who asks; nobody gets to see them.
         errors = None if notes.is_personal else result.errors
-        return _answer(result.data, errors, notes, uuid4().hex)
+        # Whoever logs them may look at everything that there is, and is none of those who ask.
+        return _answer(result.data, errors, copy(notes), uuid4().hex)
 
     async def _for_one(self, shown: Shown, request_id: str) -> Answer:
-        """As this subscriber sees it, with the rights that it has at this event."""
+        """As this subscriber sees it, with the rights that it has by then."""
         by = self._context.by
-        if shown.sight is not None:
-            by = replace(by, role=shown.sight.role, scopes=shown.sight.scopes)
-        result = await self._executed(shown.item, self._context.seen_by(by))
+        if isinstance(shown.item, Logged | Snapshot):
+            by = replace(by, role=shown.item.sight.role, scopes=shown.item.sight.scopes)
+        result = await self._executed(shown.show(shown.item), self._context.seen_by(by))
         return _answer(result.data, result.errors, Notes(), request_id)
 
     async def _executed(self, item: Any, context: Context) -> ExecutionResult:
@@ -236,8 +259,8 @@ def encoded(result: execution.ExecutionResult) -> Encoded:
     return Encoded([orjson.dumps(payload).decode()])
 
 
-def _key(share: Share, shown: Shown) -> tuple[Share, Hashable, type]:
-    return (share, shown.place, type(shown.item))
+def _key(share: Share, logged: Logged) -> tuple[Share, UUID, int]:
+    return (share, logged.position.epoch, logged.event.seq)
 
 
 def _answer(
@@ -254,7 +277,7 @@ def _question(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
     """What is asked, apart from where in the log to begin."""
     assert operation.loc is not None  # noqa: S101 - we parse with places
     name = operation.name.value if operation.name else None
-    text, beginning = _without_beginning(operation.loc.source.body, name)
+    text, beginning = without_beginning(operation.loc.source.body, name)
     kept = {name: value for name, value in variables.items() if name not in beginning}
     try:
         return (text, name, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS))
@@ -264,7 +287,7 @@ def _question(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
 
 
 @lru_cache(maxsize=DOCUMENTS_CACHED_MAX * 4)
-def _without_beginning(text: str, name: str | None) -> tuple[str, frozenset[str]]:
+def without_beginning(text: str, name: str | None) -> tuple[str, frozenset[str]]:
     """A document without the cursors that its subscription begins after, and their variables."""
     document = parsed(text)
     operation = next(each for each in operations(document) if name in (None, _name(each)))

@@ -24,6 +24,7 @@ from models.event import Kind
 from models.global_id import encode
 from models.log import Event, Position
 from models.owner import Owner
+from models.subject import subject_of
 
 Fields = dict[str, Any]
 Part = Callable[[Event], Fields]
@@ -105,6 +106,11 @@ def _team(event: Event) -> Fields:
     return {"team": _named("Team", event.to_team_id or event.from_team_id)}
 
 
+def _subject(event: Event) -> Fields:
+    subject = subject_of(event)
+    return {"subjectId": None if subject is None else encode(*subject)}
+
+
 def _contact(event: Event) -> Fields:
     return {"contact": _named("Contact", event.contact_id)}
 
@@ -153,6 +159,37 @@ def _step(event: Event) -> Fields:
     return {"stepPlace": event.data["place"]}
 
 
+def _webhook(event: Event) -> Fields:
+    return {"webhook": _named("Webhook", event.data["webhook"])}
+
+
+def _change(event: Event) -> Fields:
+    data = event.data
+    return {
+        "changed": data.get("changed", []),
+        "interruption": data.get("interruption"),
+        "missedFromSeq": data.get("missed_from"),
+        "missedToSeq": data.get("missed_to"),
+        "goesOnFromSeq": data.get("from_seq"),
+    }
+
+
+def _disabling(event: Event) -> Fields:
+    return {
+        "lastFailure": event.data["failure"],
+        "statusCode": event.data["status_code"],
+        "attempts": event.data["attempts"],
+    }
+
+
+def _deleted(event: Event) -> Fields:
+    return {"deletedId": encode("Webhook", UUID(event.data["webhook"]))}
+
+
+def _from_seq(event: Event) -> Fields:
+    return {"fromSeq": event.data["from_seq"]}
+
+
 def _named(type_name: str, id: UUID | str | None) -> Fields | None:
     """A record by its global id; ids in an event's own data are text."""
     return None if id is None else {"id": encode(type_name, UUID(str(id)))}
@@ -163,7 +200,7 @@ def _instant(text: str | None) -> str | None:
     return None if text is None else datetime.fromisoformat(text).isoformat()
 
 
-_SETTINGS: tuple[Part, ...] = (_agent, _team)
+_SETTINGS: tuple[Part, ...] = (_agent, _team, _subject)
 # What the type of a kind shows beyond what all have; the kinds that are not here change settings.
 _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.CONVERSATION_OPENED: (_place,),
@@ -199,6 +236,8 @@ _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.AGENT_AVAILABILITY_CHANGED: (_agent,),
     Kind.AGENT_CONNECTED: (_agent,),
     Kind.AGENT_DISCONNECTED: (_agent, _since),
+    Kind.CONTACT_CREATED: (_contact,),
+    Kind.CONTACT_UPDATED: (_contact,),
     Kind.CONTACT_OWNER_SET: (_place, _contact, _owners),
     Kind.CONTACT_TAGGED: (_contact, _tags),
     Kind.CONTACT_UNTAGGED: (_contact, _tags),
@@ -207,4 +246,10 @@ _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.TICKET_CREATED: (_ticket,),
     Kind.TICKET_UPDATED: (_ticket,),
     Kind.TICKET_ACTION_ADDED: (_ticket,),
+    Kind.WEBHOOK_CREATED: (_webhook,),
+    Kind.WEBHOOK_UPDATED: (_webhook, _change),
+    Kind.WEBHOOK_DELETED: (_webhook, _deleted),
+    Kind.WEBHOOK_TESTED: (_webhook,),
+    Kind.WEBHOOK_REDELIVERED: (_webhook, _from_seq),
+    Kind.WEBHOOK_DISABLED: (_webhook, _disabling, _from_seq),
 }

@@ -26,6 +26,7 @@ from models.webhook import signature, target
 from models.webhook.errors import RedeliveryOutOfRange, WebhookChanged, WebhookNotActive
 from models.webhook.signature import SECRET_LENGTH_MAX
 from models.webhook.target import URL_LENGTH_MAX
+from models.webhook.wanted import require_known
 from models.workspace import Workspace
 
 # For each workspace.
@@ -106,11 +107,12 @@ class Webhook(Record):
         """Send an endpoint everything from now on that meets a filter; its own creation is the
         first of it. Returns it with the secret, which is not told again.
 
-        Raises LimitReached, WebhookTargetNotAllowed, BadUserInput, Forbidden.
+        Raises LimitReached, NotFound, WebhookTargetNotAllowed, BadUserInput, Forbidden.
         """
         _require_rights(by)
         require_name(name)
         target.require_url(url)
+        await require_known(filter, by=by)
         async with tx() as transaction:
             # Counted under a lock: two at once cannot both be the last.
             await Workspace.filter(id=by.workspace_id).select_for_update(no_key=True).get()
@@ -147,6 +149,7 @@ class Webhook(Record):
         """
         _require_rights(by)
         _require_changes(changes)
+        await require_known(changes.get("filter"), by=by)
         wanted = dict(changes)
         if "filter" in wanted:
             wanted["wanted"] = stored(wanted.pop("filter"))

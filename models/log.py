@@ -247,8 +247,6 @@ class Filter:
     queue_id: UUID | None = None
     agent_id: UUID | None = None
     ticket_id: UUID | None = None
-<<<<<<< HEAD
-=======
     own_of: UUID | None = None
 
     def __post_init__(self) -> None:
@@ -302,7 +300,6 @@ class Filter:
             rest=HOLDS,
             windowed=len(named) > 1 or self.kinds is not None,
         )
->>>>>>> i5-log
 
 
 _KNOWN_KINDS = [kind.value for kind in Kind]

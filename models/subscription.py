@@ -5,38 +5,68 @@ still see it; the rest is the same for all.
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
-from uuid import UUID
 
-from models import event, log
+from models import log
 from models.access import Actor
-from models.conversation import Conversation, Status
-from models.database import snapshot
+from models.database import Read, fetch, snapshot
 from models.errors import NotFound
+from models.event_key import TREE, Key, keys_of
 from models.log import Event, Position
+from models.scope.base import Course, Row, Scope
+from models.scope.conversation import ConversationScope
+from models.scope.inbox import InboxScope
+from models.scope.queue import QueueScope
+from models.scope.team import TeamScope
+from models.scope.ticket import TicketScope
+from models.scope.workspace_log import LogScope
+from models.sight import Sight, Viewer, viewer_of
 from models.stream import Reader
-from models.team import Team
-from models.token import actor_of_token
+from models.visibility import sees_by_team
+
+__all__ = [
+    "ConversationScope",
+    "InboxScope",
+    "Item",
+    "LogScope",
+    "Logged",
+    "Mark",
+    "QueueScope",
+    "Reset",
+    "ResetReason",
+    "Resumed",
+    "Scope",
+    "Snapshot",
+    "TeamScope",
+    "TicketScope",
+    "subscribe",
+]
 
 SNAPSHOT_SIZE_MAX = 500
 
 
 class ResetReason(StrEnum):
-    """Why a cursor could not be resumed."""
+    """Why a stream could not go on from where it was."""
 
     TOO_OLD = "TOO_OLD"
     OTHER_HISTORY = "OTHER_HISTORY"
+    FELL_BEHIND = "FELL_BEHIND"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a scope at one position of the log."""
+    """The state of a scope at one position of the log, as its viewer sees it.
+
+    Rows have the columns of `models.projection`, and of tickets those of their search.
+    """
 
     position: Position
-    conversation_ids: list[UUID]
-    is_complete: bool
+    sight: Sight
+    conversations: list[Row] = field(default_factory=list)
+    agents: list[Row] = field(default_factory=list)
+    tickets: list[Row] = field(default_factory=list)
+    is_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +78,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The cursor is of no use any more; a fresh snapshot follows."""
+    """What came after the last position cannot be told any more; a fresh snapshot follows."""
 
     position: Position
     reason: ResetReason
@@ -56,97 +86,32 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event of the scope, and the position after it."""
+    """An event of the scope, the position after it, and for whom it is shown."""
 
     position: Position
     event: Event
-
-
-Item = Snapshot | Resumed | Reset | Logged
-
-
-class Scope(Protocol):
-    """What one subscription is about."""
-
-    def concerns(self, event: Event) -> bool:
-        """Whether an event belongs to this scope."""
-
-    def moves_access(self, _event: Event) -> bool:
-        """Whether an event can change who sees this scope, beyond memberships and roles."""
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        """Whether the actor may see this scope now."""
-
-    async def conversations(self) -> list[UUID]:
-        """What the scope shows now, one more than a snapshot holds when there is more."""
+    sight: Sight
 
 
 @dataclass(frozen=True, slots=True)
-class QueueScope:
-    """The waiting conversations of one team."""
+class Mark:
+    """The log moved, and nothing of it belongs to the scope: the stream goes on after this."""
 
-    team_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return self.team_id in (event.from_queue_id, event.to_queue_id)
-
-    def moves_access(self, _event: Event) -> bool:
-        return False
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return self.team_id in await Team.queues_visible_to(actor)
-
-    async def conversations(self) -> list[UUID]:
-        return await _ids(
-            Conversation.filter(team_id=self.team_id, status=Status.QUEUED).order_by(
-                "queued_at", "id"
-            )
-        )
+    position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationScope:
-    """One conversation."""
-
-    conversation_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return event.conversation_id == self.conversation_id
-
-    def moves_access(self, _event: Event) -> bool:
-        return self.concerns(_event)
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return await (await Conversation.visible_to(actor)).filter(id=self.conversation_id).exists()
-
-    async def conversations(self) -> list[UUID]:
-        return [self.conversation_id]
+Item = Snapshot | Resumed | Reset | Logged | Mark
 
 
-@dataclass(frozen=True, slots=True)
-class InboxScope:
-    """The work of one agent: what it holds."""
+@dataclass(slots=True)
+class _Start:
+    """What a stream begins with, where, and for whom."""
 
-    agent_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return self.agent_id in (event.from_agent_id, event.to_agent_id)
-
-    def moves_access(self, _event: Event) -> bool:
-        return False
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return actor.agent_id == self.agent_id
-
-    async def conversations(self) -> list[UUID]:
-        return await _ids(
-            Conversation.filter(assignee_id=self.agent_id).order_by("last_activity_at", "id")
-        )
-
-
-async def _ids(conversations: Any) -> list[UUID]:
-    rows = await conversations.limit(SNAPSHOT_SIZE_MAX + 1).values_list("id", flat=True)
-    return list(rows)
+    items: list[Item]
+    position: Position
+    head: int
+    viewer: Viewer
+    course: Course
 
 
 async def subscribe(  # noqa: C901 - one loop reads better than its parts
@@ -157,56 +122,75 @@ async def subscribe(  # noqa: C901 - one loop reads better than its parts
     Ends when the subscriber may no longer see the scope, at the very event that took it away.
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
-    opening, position, head = await _open(scope, by, after)
-    # Asked after the position was taken: what ends access later is an event behind it.
-    if not await scope.is_visible_to(by):
-        raise NotFound("subscription target")
-    for item in opening:
+    start = await _open(scope, by, after)
+    viewer, course, position = start.viewer, start.course, start.position
+    for item in start.items:
         yield item
-    async for batch in reader.follow(by.workspace_id, after=position.seq, head=head):
+    async for batch in reader.follow(by.workspace_id, after=position.seq, head=start.head):
         for logged in batch:
-            if _may_end_access(logged, by) or scope.moves_access(logged):
-                by = await _refreshed(by)
-                if not await scope.is_visible_to(by):
+            if keys_of(logged) & access_keys(viewer) or course.moves_access(logged):
+                viewer = await viewer_of(viewer.actor)
+                if not await _is_seen(scope, viewer):
                     return
-            if scope.concerns(logged):
-                yield Logged(Position(position.epoch, logged.seq, logged.logged_at), logged)
+                course = await scope.course(logged.seq, viewer, read=fetch)
+            if course.concerns(logged):
+                yield Logged(
+                    Position(position.epoch, logged.seq, logged.logged_at), logged, viewer.sight
+                )
+            course = course.after(logged)
 
 
-async def _open(scope: Scope, by: Actor, after: str | None) -> tuple[list[Item], Position, int]:
-    """What a stream begins with, the position after it, and where the log stood."""
+def access_keys(viewer: Viewer) -> frozenset[Key]:
+    """What is filed under these may change what a viewer may see."""
+    actor = viewer.actor
+    own: set[Key] = {("access", id) for id in (actor.agent_id, actor.token_id) if id}
+    return frozenset({TREE, *own} if sees_by_team(actor) else own)
+
+
+async def _is_seen(scope: Scope, viewer: Viewer) -> bool:
+    [seen] = await type(scope).seen([(scope, viewer)], read=fetch)
+    return seen
+
+
+async def _open(scope: Scope, by: Actor, after: str | None) -> _Start:
+    """What a stream begins with."""
     if after is None:
-        fresh = await _snapshot(scope, by)
-        return [fresh], fresh.position, fresh.position.seq
+        return await _fresh(scope, by)
     position = Position.of_cursor(after)
-    head = await log.head(by.workspace_id)
-    if head.holds(position):
-        return [Resumed(position)], position, head.seq
-    fresh = await _snapshot(scope, by)
-    old = position.epoch == head.epoch and position.seq < head.floor_seq
-    reason = ResetReason.TOO_OLD if old else ResetReason.OTHER_HISTORY
-    return [Reset(fresh.position, reason), fresh], fresh.position, fresh.position.seq
-
-
-async def _snapshot(scope: Scope, by: Actor) -> Snapshot:
-    """State and position of one instant; READ COMMITTED gets a third of these wrong."""
     async with snapshot() as transaction:
-        ids = await scope.conversations()
+        viewer = await _require_seen(scope, by, transaction.fetch)
         head = await log.head(by.workspace_id, transaction)
-    return Snapshot(head.position, ids[:SNAPSHOT_SIZE_MAX], len(ids) <= SNAPSHOT_SIZE_MAX)
+        if head.holds(position):
+            course = await scope.course(position.seq, viewer, read=transaction.fetch)
+            return _Start([Resumed(position)], position, head.seq, viewer, course)
+    old = position.epoch == head.epoch and position.seq < head.floor_seq
+    return await _fresh(scope, by, ResetReason.TOO_OLD if old else ResetReason.OTHER_HISTORY)
 
 
-def _may_end_access(logged: Event, by: Actor) -> bool:
-    if logged.kind is event.Kind.TOKEN_REVOKED:
-        return logged.data.get("token") == str(by.token_id)
-    if logged.kind in (event.Kind.TEAM_UPDATED, event.Kind.TEAM_DELETED):
-        return True
-    concerned = by.agent_id in (logged.from_agent_id, logged.to_agent_id)
-    return logged.kind in event.CHANGES_ACCESS and concerned
+async def _fresh(scope: Scope, by: Actor, reason: ResetReason | None = None) -> _Start:
+    """State, position and rights of one instant; READ COMMITTED gets a third of these wrong."""
+    async with snapshot() as transaction:
+        read = transaction.fetch
+        viewer = await _require_seen(scope, by, read)
+        rows = await scope.rows(viewer, limit=SNAPSHOT_SIZE_MAX + 1, read=read)
+        head = await log.head(by.workspace_id, transaction)
+        course = await scope.course(head.seq, viewer, read=read)
+    lists = (rows.conversations, rows.agents, rows.tickets)
+    shown = Snapshot(
+        head.position,
+        viewer.sight,
+        rows.conversations[:SNAPSHOT_SIZE_MAX],
+        rows.agents[:SNAPSHOT_SIZE_MAX],
+        rows.tickets[:SNAPSHOT_SIZE_MAX],
+        is_complete=all(len(rows) <= SNAPSHOT_SIZE_MAX for rows in lists),
+    )
+    items: list[Item] = [shown] if reason is None else [Reset(head.position, reason), shown]
+    return _Start(items, head.position, head.seq, viewer, course)
 
 
-async def _refreshed(by: Actor) -> Actor:
-    """The same actor with the rights it has now; raises Unauthenticated when its token ended."""
-    if by.token_id is None:
-        return by
-    return await actor_of_token(by.token_id)
+async def _require_seen(scope: Scope, by: Actor, read: Read) -> Viewer:
+    viewer = await viewer_of(by, read=read)
+    [seen] = await type(scope).seen([(scope, viewer)], read=read)
+    if not seen:
+        raise NotFound("subscription target")
+    return viewer

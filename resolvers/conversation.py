@@ -10,6 +10,7 @@ from models.base import Line
 from models.conversation import Status, TicketLink
 from models.decision import Availability
 from models.precedence import Sticky
+from models.projection import CONVERSATION_COLUMNS
 from models.stickiness import ends_at, sticky
 from models.tag import TAGS_MAX
 from resolvers.contact import Contact
@@ -28,7 +29,6 @@ from resolvers.pagination import (
     Page,
     paginate,
 )
-from resolvers.projections import CONVERSATION_COLUMNS
 from resolvers.types import (
     Agent,
     Channel,

@@ -39,6 +39,7 @@ described(
     ResetReason,
     "StreamResetReason",
     TOO_OLD="The log no longer holds what came after the cursor.",
+    FELL_BEHIND="The log forgot what had not been sent yet.",
     OTHER_HISTORY="The cursor is of another history, such as before a restore.",
 )
 

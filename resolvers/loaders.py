@@ -18,6 +18,7 @@ from models.channel_holding import Held, of_groups
 from models.contact import Contact
 from models.contact_search import Bounds, Wanted
 from models.database import fetch
+from models.projection import CONVERSATION_COLUMNS
 from models.team import Team
 from models.ticket.record import Ticket
 from models.ticket.search import COLUMNS as TICKET_COLUMNS
@@ -350,7 +351,7 @@ class Loaders:
 async def projected(conversations: Any) -> list[Row]:
     """The columns a list shows, with the moment they were read at."""
     rows: list[Row] = await conversations.annotate(now=RawSQL("relevo_now()")).values(
-        *projections.CONVERSATION_COLUMNS
+        *CONVERSATION_COLUMNS
     )
     return rows
 

@@ -4,39 +4,13 @@ A conversation asks for what `VISIBLE` does, too.
 """
 
 from models import stickiness
+from models.projection import AGENT_COLUMNS, CONVERSATION_COLUMNS
 from models.visibility import VISIBLE
-
-CONVERSATION_COLUMNS = (
-    "id",
-    "workspace_id",
-    "line",
-    "status",
-    "contact_id",
-    "channel_id",
-    "team_id",
-    "assignee_id",
-    "queued_at",
-    "decision",
-    "last_message_id",
-    "reserved_for_id",
-    "snoozed_until",
-    "ticket_id",
-    "ticket_link",
-    "opened_at",
-    "last_activity_at",
-    "closed_at",
-    "version",
-    "now",
-)
 
 CONVERSATION = f"""
     SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
-AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
-    a.capacity, a.load, a.idle_period_days, a.business_hours, EXISTS (
-        SELECT FROM presence_leases l
-        WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected"""
 AGENT = f"""
     SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
 """  # noqa: S608 - constants

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any, Union
-from uuid import UUID
 
 import strawberry
 
@@ -14,6 +13,7 @@ from models.subscription import (
     InboxScope,
     Item,
     Logged,
+    Mark,
     QueueScope,
     Reset,
     ResetReason,
@@ -27,6 +27,7 @@ from resolvers.context import Info
 from resolvers.conversation import Conversation
 from resolvers.ids import decode
 from resolvers.settings import Id
+from resolvers.types import Row
 
 Cursor = Annotated[
     str | None, strawberry.argument(description="Go on after this cursor, from any server.")
@@ -40,12 +41,11 @@ class StreamSnapshot:
     is_complete: bool = strawberry.field(
         description="Whether these are all conversations; page through the rest with a query."
     )
-    ids: strawberry.Private[list[UUID]]
+    rows: strawberry.Private[list[Row]]
 
     @strawberry.field(description="The conversations concerned.")
-    async def conversations(self, info: Info) -> list[Conversation]:
-        rows = await info.context.loaders.conversations.load_many(self.ids)
-        return [Conversation(row=row) for row in rows if row is not None]
+    def conversations(self) -> list[Conversation]:
+        return [Conversation(row=row) for row in self.rows]
 
 
 @strawberry.type(description="The stream goes on directly after the cursor that was sent.")
@@ -114,7 +114,8 @@ async def _stream(
     stream = subscribe(info.context.reader, scope, by=info.context.by, after=after)
     async with aclosing(stream):
         async for item in stream:
-            yield _item(item, show)
+            if not isinstance(item, Mark):
+                yield _item(item, show)
 
 
 def _show(logged: Logged) -> Any:
@@ -130,7 +131,7 @@ def _item(item: Item, show: Show) -> Any:
                 cursor=item.position.cursor(),
                 occurred_at=item.position.at,
                 is_complete=item.is_complete,
-                ids=item.conversation_ids,
+                rows=item.conversations,
             )
         case Resumed():
             return StreamResumed(cursor=item.position.cursor(), occurred_at=item.position.at)

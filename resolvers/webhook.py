@@ -51,7 +51,7 @@ class WebhookFilter:
 
     @strawberry.field(description="Any of these kinds.")
     def kinds(self) -> list[Kind] | None:
-        return self.part.kinds
+        return None if self.part.kinds is None else list(self.part.kinds)
 
     @strawberry.field(description="About this conversation.")
     def conversation_id(self) -> strawberry.ID | None:

@@ -112,11 +112,11 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 - an outage must end, not the worker
             seconds = min(RETRY_SECONDS * 2.0**self._failures, RETRY_SECONDS_MAX)
             self._failures += 1
-            self._anywhere = True
             log.warning("webhooks not read", error=repr(error), again_in_seconds=seconds)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._stopping.wait()
+            self.wake(None)
 
     async def _look(self, client: Client) -> int:
         """Take as many turns as there is room for; returns how many endpoints went on by it."""

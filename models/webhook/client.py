@@ -154,7 +154,7 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
 
 def _failure_of(error: Exception) -> Failure:
     # The pool takes the cause away; what it was made of is still its argument.
-    if isinstance(error, httpcore.ConnectError) and isinstance(error.args[0], ssl.SSLError):
+    if any(isinstance(made_of, ssl.SSLError) for made_of in error.args):
         return Failure.TLS_FAILED
     for kinds, failure in _FAILURES:
         if isinstance(error, kinds):

@@ -6,6 +6,7 @@ would, and what it did moves nothing, because every statement asks for the lease
 """
 
 import random
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -258,6 +259,7 @@ async def _read(turns: Sequence[Turn]) -> list[Turn]:
         [turn.place for turn in turns],
         SCAN_SIZE,
         BATCH_SIZE,
+        [kind.value for kind in Kind],
     )
     by_id = {turn.webhook_id: turn for turn in turns}
     there: dict[UUID, Turn] = {}
@@ -340,19 +342,21 @@ _TAKE = f"""
         CASE WHEN w.previous_secret_until > relevo_now() THEN w.previous_secret END
             AS previous_secret
 """  # noqa: S608 - constants
-# What `log.Filter` says, and what an endpoint is told of itself whatever its filter says.
-_MEETS = """
-    (w.filter -> 'kinds' IS NULL OR w.filter -> 'kinds' ? e.kind)
-    AND (w.filter ->> 'conversation_id' IS NULL
-         OR e.conversation_id = (w.filter ->> 'conversation_id')::uuid)
-    AND (w.filter ->> 'queue_id' IS NULL
-         OR (w.filter ->> 'queue_id')::uuid IN (e.from_queue_id, e.to_queue_id))
-    AND (w.filter ->> 'agent_id' IS NULL
-         OR (w.filter ->> 'agent_id')::uuid IN (e.from_agent_id, e.to_agent_id))
-    AND (w.filter ->> 'ticket_id' IS NULL
-         OR e.ticket_id = (w.filter ->> 'ticket_id')::uuid)
-    OR e.kind IN ('WEBHOOK_TESTED', 'WEBHOOK_UPDATED') AND e.data ->> 'webhook' = w.id::text
-       AND (e.kind = 'WEBHOOK_TESTED' OR e.data ? 'interruption')
+# What an endpoint's row says its filter is, in the places of `log.Filter.arguments`.
+_ARGUMENTS = {
+    "$5": "f.kinds",
+    "$6": "$5",
+    "$7": "f.conversation_id",
+    "$8": "f.queue_id",
+    "$9": "f.agent_id",
+    "$10": "f.ticket_id",
+    "$11": "NULL",
+}
+_MEETS = re.sub(r"\$\d+", lambda found: _ARGUMENTS[found[0]], log.HOLDS)
+# Of itself an endpoint is told whatever its filter says.
+_IS_ITS_OWN = """
+    e.kind IN ('WEBHOOK_TESTED', 'WEBHOOK_UPDATED') AND e.data ->> 'webhook' = w.id::text
+    AND (e.kind = 'WEBHOOK_TESTED' OR e.data ? 'interruption')
 """
 _READ = f"""
     SELECT w.id AS webhook_id, l.floor_seq, l.epoch, h.seq AS head_seq,
@@ -365,10 +369,13 @@ _READ = f"""
     CROSS JOIN LATERAL (
         SELECT coalesce(max(seq), l.floor_seq) AS seq FROM events
         WHERE workspace_id = w.workspace_id) h
+    CROSS JOIN LATERAL jsonb_to_record(w.filter) AS f(
+        kinds text[], conversation_id uuid, queue_id uuid, agent_id uuid, ticket_id uuid)
     LEFT JOIN LATERAL (
         SELECT e.* FROM events e
         WHERE e.workspace_id = w.workspace_id
-          AND e.seq > t.place AND e.seq <= least(h.seq, t.place + $3) AND ({_MEETS})
+          AND e.seq > t.place AND e.seq <= least(h.seq, t.place + $3)
+          AND ({_MEETS} OR {_IS_ITS_OWN})
         ORDER BY e.seq LIMIT $4) e ON true
     ORDER BY w.id, e.seq
 """  # noqa: S608 - constants

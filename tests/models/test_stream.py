@@ -197,7 +197,7 @@ async def test_a_queue_shows_its_state_and_then_its_events(
         later = await take(items, 2)
 
     assert isinstance(opening, Snapshot)
-    assert (opening.conversation_ids, opening.is_complete) == ([first.id], True)
+    assert ([row["id"] for row in opening.conversations], opening.is_complete) == ([first.id], True)
     assert [(i.event.kind, i.event.conversation_id) for i in later if isinstance(i, Logged)] == [
         (Kind.CONVERSATION_QUEUED, second.id),
         (Kind.CONVERSATION_ASSIGNED, first.id),
@@ -215,7 +215,7 @@ async def test_a_snapshot_says_when_there_is_more(
         opening = await anext(items)
 
     assert isinstance(opening, Snapshot)
-    assert (opening.conversation_ids, opening.is_complete) == (ids[:2], False)
+    assert ([row["id"] for row in opening.conversations], opening.is_complete) == (ids[:2], False)
 
 
 async def test_a_cursor_goes_on_in_another_process_without_hole_or_repetition(
@@ -259,7 +259,7 @@ async def test_an_inbox_follows_what_its_agent_holds(workspace: Workspace, reade
         later = await anext(items)
 
     assert isinstance(opening, Snapshot)
-    assert opening.conversation_ids == [held.id]
+    assert [row["id"] for row in opening.conversations] == [held.id]
     assert kinds([later]) == [Kind.CONVERSATION_UNASSIGNED]
 
 
@@ -349,7 +349,7 @@ async def test_a_revoked_token_ends_its_streams(workspace: Workspace, reader: Re
 async def test_a_cursor_that_is_of_no_use_is_answered_by_a_fresh_start(
     workspace: Workspace, reader: Reader, kind: str
 ) -> None:
-    team = await a_team(workspace)
+    _, team = await a_team(workspace), await a_team(workspace)
     head = await log.head(workspace.id)
     position = {
         "other history": Position(uuid4(), 0, head.at),

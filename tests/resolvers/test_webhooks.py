@@ -8,7 +8,9 @@ import pytest
 from models import Webhook, log
 from models.access import SCOPES
 from models.database import fetch, fetchval
+from models.event import Kind
 from models.webhook import record
+from resolvers.history import EventFilter
 from resolvers.ids import encode
 from tests.conftest import Clock
 from tests.resolvers.client import Client, Company, contents, integration_of, session_of
@@ -88,6 +90,12 @@ async def test_what_a_webhook_is_sent_is_shown_as_it_was_given(
     answer = await admin.do("webhookCreate", {"name": "Till", "url": URL, "filter": given}, SHOWN)
 
     assert answer["webhookCreate"]["webhook"]["filter"] == wanted
+
+
+def test_a_filter_has_no_more_kinds_than_there_are() -> None:
+    kinds = list(Kind)
+
+    assert EventFilter(kinds=kinds * 1_000).parts().kinds == kinds
 
 
 async def test_what_is_left_out_stays_and_null_is_a_value(company: Company, admin: Client) -> None:

@@ -39,8 +39,8 @@ class Subscriber:
     variables: dict[str, Any]
     token: str
     ports: list[int]
-    cut_seconds_max: float | None
-    choose: random.Random
+    cut_seconds_max: float | None = None
+    choose: random.Random = field(default_factory=random.Random)
     cursor: str | None = None
     start: int | None = None
     until: int = 0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -26,11 +26,15 @@ class Traffic:
     counts: Counter[str] = field(default_factory=Counter)
     number: int = 0
 
-    def __post_init__(self) -> None:
+    async def __aenter__(self) -> Self:
         self.http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self.company['token']}"},
             timeout=ANSWER_SECONDS_MAX,
         )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
 
     async def flow(self, per_second: float, writers: int) -> None:
         """Until cancelled; a writer that was held up does not catch up."""
@@ -129,7 +133,6 @@ class Traffic:
             await self.insist("messageSend", said)
         for ticket in self.company["tickets"]:
             await self.insist("ticketAddAction", self.action(ticket["id"]))
-        await self.http.aclose()
 
 
 @asynccontextmanager

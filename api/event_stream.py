@@ -11,7 +11,7 @@ Mutations are not run here: a client that leaves ends its operation half-way.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import orjson
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from api.connections import TooManyConnections, while_admitted
@@ -28,6 +29,7 @@ from api.limits import GraphQLRequest
 from api.requests import EVENT_STREAM, JSON, Refusal, accepts_event_stream, read_request
 from models.errors import Unauthenticated
 from resolvers.masking import extensions
+from resolvers.sharing import encoded
 
 if TYPE_CHECKING:
     from api.graphql import GraphQLApp
@@ -130,7 +132,10 @@ class EventStream:
             )
             async with aclosing(while_admitted(results)) as admitted:
                 async for result in admitted:
-                    await _write(send, _next(payload_of(result)))
+                    for payload in _payloads(result):
+                        await _write(send, _next(payload))
+                    # Sending does not wait while there is room, nor once the peer is gone.
+                    await asyncio.sleep(0)
         except Unauthenticated:
             self.dismiss()
             await asyncio.Event().wait()
@@ -138,13 +143,19 @@ class EventStream:
             log.exception("operation_failed", request_id=self._request_id)
             told = extensions("INTERNAL_SERVER_ERROR", self._request_id)
             failure = {"message": "Internal error", "extensions": told}
-            await _write(send, _next({"errors": [failure]}))
+            await _write(send, _next(orjson.dumps({"errors": [failure]})))
         await _write(send, COMPLETE)
 
 
-def _next(payload: Mapping[str, object]) -> bytes:
+def _payloads(result: ExecutionResult) -> Iterable[bytes]:
+    if isinstance(result, PreExecutionError):
+        return [orjson.dumps(payload_of(result))]
+    return [payload.encode() for payload in encoded(result)]
+
+
+def _next(payload: bytes) -> bytes:
     # JSON has no line breaks of its own, so the data is one line.
-    return b"event: next\ndata: " + orjson.dumps(payload) + b"\n\n"
+    return b"event: next\ndata: " + payload + b"\n\n"
 
 
 async def _write(send: Send, body: bytes, *, more_body: bool = True) -> None:

@@ -21,7 +21,9 @@ HEAD_BYTES_MAX = 64 * 1024
 # Connections of a process that still owe us a request; of more, the oldest are given up.
 WAITING_MAX = 1_000
 STREAM_EXTENSION = "relevo.stream"
-TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_CLOSING = b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout" + _CLOSING
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large" + _CLOSING
 
 _waiting: dict["HttpProtocol", None] = {}
 
@@ -65,7 +67,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.get_protocol() is not self:
             return
         if self._head_bytes > HEAD_BYTES_MAX and self._owes_request:
-            self.give_up()
+            self.give_up(TOO_LARGE)
         elif self.cycle is not None and self.cycle.response_complete:
             # Uvicorn stops its timer for whatever comes, an empty line included, and starts no
             # other before the next response.
@@ -111,12 +113,12 @@ class HttpProtocol(HttpToolsProtocol):
             super().shutdown()
             abort_soon(self.transport, lambda: self.is_open() and not self._is_answering())
 
-    def give_up(self) -> None:
+    def give_up(self, answer: bytes = TOO_SLOW) -> None:
         """Wait no longer for the rest of a request."""
         self._stop_waiting()
         self._owes_request = False
         if self._head_bytes and not self._is_answering() and not self.transport.is_closing():
-            self.transport.write(TOO_SLOW)
+            self.transport.write(answer)
         self._close()
 
     def begin_stream(self, cycle: RequestResponseCycle) -> None:

@@ -94,7 +94,9 @@ class SocketAdapter(ASGIWebSocketAdapter):
     view: "GraphQLApp[Any]"
 
     async def send_json(self, message: Mapping[str, object]) -> None:
-        text = self.view.encode_json(message)
+        await self.send_text(self.view.encode_json(message))
+
+    async def send_text(self, text: str) -> None:
         await self._deliver(lambda: self.ws.send_text(text))
 
     async def close(self, code: int, reason: str) -> None:

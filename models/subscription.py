@@ -44,6 +44,7 @@ __all__ = [
     "TeamScope",
     "TicketScope",
     "subscribe",
+    "subscribe_in_batches",
 ]
 
 SNAPSHOT_SIZE_MAX = 500
@@ -118,16 +119,25 @@ async def subscribe(
     Ends when the subscriber may no longer see the scope, at the very event that took it away.
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
+    async with aclosing(subscribe_in_batches(reader, scope, by=by, after=after)) as batches:
+        async for batch in batches:
+            for item in batch:
+                yield item
+
+
+async def subscribe_in_batches(
+    reader: Reader, scope: Scope, *, by: Actor, after: str | None = None
+) -> AsyncGenerator[list[Item], None]:
+    """The same, as much at a time as came at once."""
     async with reader.turns:
         start = await _open(scope, by, after)
     while True:
-        for item in start.items:
-            yield item
+        yield start.items
         stream = _Stream(reader, scope, start)
         try:
-            async with aclosing(stream.items()) as items:
-                async for item in items:
-                    yield item
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    yield batch
             return
         except Gap as gap:
             reason = gap.reason
@@ -151,9 +161,9 @@ class _Stream:
         self._now = asyncio.get_running_loop().time
         self._sent_at = self._now()
 
-    async def items(  # noqa: C901 - one loop reads better than its parts
+    async def batches(  # noqa: C901 - one loop reads better than its parts
         self,
-    ) -> AsyncGenerator[Item, None]:
+    ) -> AsyncGenerator[list[Item], None]:
         """Every event of the scope, and marks while there is none; raises Gap, Unauthenticated."""
         start, workspace_id = self._start, self.viewer.actor.workspace_id
         with self._reader.following(
@@ -165,16 +175,23 @@ class _Stream:
                 asked = self._has_ended or (batch.was_read and batch.events)
                 if asked and not await self._may_go_on(follower):
                     return
+                items: list[Item] = []
                 for event in batch.events:
-                    moved = not batch.was_read and self._moves_access(event)
-                    if moved and not await self._may_go_on(follower, event):
-                        return
+                    if not batch.was_read and self._moves_access(event):
+                        # What came before is told, whatever is found out now.
+                        if items:
+                            yield items
+                            items = []
+                        if not await self._may_go_on(follower, event):
+                            return
                     if self._course.concerns(event):
-                        yield self._logged(event, follower.ring)
+                        items.append(self._logged(event, follower.ring))
                     if self._goes_another_way(event, follower):
                         break
                 if mark := self._mark(follower):
-                    yield mark
+                    items.append(mark)
+                if items:
+                    yield items
 
     @property
     def _keys(self) -> frozenset[Key]:

@@ -28,7 +28,7 @@ class Visibility:
     @classmethod
     async def of(cls, actor: Actor) -> "Visibility":
         teams: list[UUID] = []
-        if actor.agent_id is not None and sees_by_team(actor):
+        if sees_by_team(actor) and actor.agent_id is not None:
             teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
         return cls.through(actor, teams)
 

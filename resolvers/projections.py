@@ -11,6 +11,15 @@ CONVERSATION = f"""
     SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
+# Whoever may see it; `seen_by` are those who do wherever it is: its holder, or its last one.
+CONVERSATION_OF_ANYBODY = f"""
+    SELECT {", ".join(CONVERSATION_COLUMNS)},
+           array_remove(ARRAY[assignee_id] || ARRAY(
+               SELECT s.agent_id FROM closures s
+               WHERE conversations.status = 'CLOSED' AND s.conversation_id = conversations.id
+                 AND s.closed_at = conversations.closed_at), NULL) AS seen_by
+    FROM conversations, relevo_now() AS now WHERE workspace_id = $1 AND id = ANY($2)
+"""  # noqa: S608 - constants
 AGENT = f"""
     SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
 """  # noqa: S608 - constants

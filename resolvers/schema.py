@@ -31,6 +31,7 @@ from resolvers.reports import ReportQuery
 from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.sharing import SharingExecutor
 from resolvers.snippets import SnippetMutation, SnippetQuery
 from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
@@ -110,6 +111,7 @@ schema = MaskedSchema(
     Subscription,
     types=(*MEMBERS, Workspace),
     extensions=list(SCHEMA_EXTENSIONS),
+    execution_context_class=SharingExecutor,
     config=StrawberryConfig(
         disable_field_suggestions=False, scalar_map={datetime: _INSTANT, date: _DAY}
     ),

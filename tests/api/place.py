@@ -27,6 +27,8 @@ from resolvers.masking import MaskedSchema
 
 TRANSPORT = Subprotocol("graphql-transport-ws")
 PATIENCE_SECONDS = 5
+# More than kernels hold for a peer that does not read.
+LARGE_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Query:
     @strawberry.field
     def request_id(self, info: strawberry.Info) -> str:
         return info.context.request_id
+
+    @strawberry.field
+    def large(self) -> str:
+        return "x" * LARGE_BYTES
 
     @strawberry.field
     def broken(self) -> str:

@@ -67,9 +67,9 @@ class Stream:
 
 @asynccontextmanager
 async def opened(
-    client: httpx.AsyncClient, place: Place, query: str, token: str = "good"
+    client: httpx.AsyncClient, place: Place, query: str, name: str = "good"
 ) -> AsyncIterator[Stream]:
-    headers = {**ACCEPT, "authorization": f"Bearer {token}"}
+    headers = {**ACCEPT, "authorization": f"Bearer {name}"}
     body = {"query": query}
     async with client.stream("POST", place.stream_url, json=body, headers=headers) as response:
         assert response.status_code == 200, await response.aread()

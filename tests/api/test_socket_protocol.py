@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +14,6 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from api import stall
-from api.connections import Allowance
 from api.limits import SocketLimits
 from api.socket_protocol import SOCKET_OPTIONS
 from tests.api.place import PATIENCE_SECONDS, Place, Session, serving
@@ -377,22 +375,6 @@ async def test_a_socket_starts_operations_at_a_limited_rate() -> None:
         assert refused["payload"][0]["extensions"]["retryable"] is True
 
 
-@pytest.mark.parametrize(
-    ("at", "answers"),
-    [
-        ([0, 0, 0], [True, True, False]),
-        ([0, 0, 30, 30], [True, True, True, False]),
-        ([0, 3_000, 3_000, 3_000], [True, True, True, False]),
-    ],
-)
-def test_an_allowance_is_a_burst_that_refills_steadily(
-    at: list[float], answers: list[bool]
-) -> None:
-    allowance = Allowance(burst=2, per_minute=2)
-
-    assert [allowance.take(moment) for moment in at] == answers
-
-
 async def test_a_closed_socket_makes_room_for_the_next() -> None:
     async with serving(connections_per_actor_max=1) as place:
         async with place.connect() as first:
@@ -462,45 +444,3 @@ async def test_a_peer_that_answers_is_kept() -> None:
         await subscribe(peer, "{ requestId }")
 
         assert (await hear(peer))["type"] == "next"
-
-
-@asynccontextmanager
-async def stalled(place: Place) -> AsyncIterator[None]:
-    """A peer that asks for a flood and never reads a byte of it."""
-    peer = await place.connect(max_queue=1, ping_interval=None)
-    try:
-        await greet(peer)
-        peer.transport.pause_reading()
-        await subscribe(peer, "subscription { flood }")
-        yield
-    finally:
-        peer.transport.abort()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stall, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(stall, "STALL_SECONDS_MAX", 0.2)
-
-
-async def test_a_peer_that_stops_reading_is_dropped_and_its_source_ends(impatient: None) -> None:
-    async with serving() as place, stalled(place), place.connect() as other:
-        await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
-
-        await greet(other)
-        assert len(place.app.connections) == 1
-
-
-async def test_the_server_stops_although_a_peer_does_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stall, "ABORT_GRACE_SECONDS", 0.1)
-    async with serving() as place, stalled(place):
-        async with place.connect() as other:
-            await greet(other)
-            place.server.should_exit = True
-
-            assert await close_code(other) == 1012
-        assert place.running
-        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
-        assert place.ended.is_set()

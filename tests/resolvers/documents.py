@@ -279,6 +279,8 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "whyNot": (("conversationId",), ("agentId",)),
     "queue": (("id",),),
     "queueChanged": (("queueId",),),
+    "teamChanged": (("teamId",),),
+    "ticketChanged": (("ticketId",),),
     "segmentCreate": (("input", "filter", "fields", "fieldId"),),
     "segmentDelete": _ids("segmentId"),
     "segmentUpdate": (("input", "segmentId"), ("input", "filter", "fields", "fieldId")),

@@ -61,6 +61,8 @@ BOUNDED_LISTS = {
     "Decision.passedOver": "the rules of the precedence",
     "RoutingPreview.passedOver": "the rules of the precedence",
     "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
+    "StreamSnapshot.agents": "500, and isComplete says whether these are all",
+    "StreamSnapshot.tickets": "one",
     "ConversationsAssignPayload.results": "as many as the ids that were sent",
     "ConversationsClosePayload.results": "as many as the ids that were sent",
     "Query.workflowTemplates": "ten",

@@ -136,5 +136,6 @@ _IS_HERE = " AND ".join(
         ("teams", "$8"),
         ("agents", "$9"),
         ("tickets", "$10"),
+        ("agents", "$11"),
     )
 )

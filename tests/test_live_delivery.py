@@ -23,7 +23,7 @@ from tests.live.traffic import Traffic, flowing
 pytestmark = pytest.mark.timeout(120)
 
 COMPANIES = 2
-SUBSCRIBERS = 12  # of each company
+SUBSCRIBERS = 16  # of each company
 WATCHERS = 3
 LEAVE_SECONDS_MAX = 20
 EVENTS_BEFORE = 3

@@ -59,6 +59,7 @@ def subscribers(
         told.append(
             topic.subscription(company, turn)
             | {"name": name, "cut_seconds_max": plan.cut_seconds_max, "seed": seed}
+            | {"is_event_stream": bool(number % 2)}
         )
         remembered.append(
             Following(name, UUID(company["workspace"]), topic, topic.uuid(company, turn))
@@ -145,7 +146,7 @@ async def logged_for(cluster: Cluster, followings: list[Following]) -> dict[Foll
                 (row["seq"], row["logged_at"].isoformat())
                 for row in await connection.fetch(
                     "SELECT seq, logged_at FROM events"
-                    f" WHERE workspace_id = $1 AND {it.topic.belongs} ORDER BY seq",
+                    f" WHERE workspace_id = $1 AND ({it.topic.belongs}) ORDER BY seq",
                     it.workspace,
                     it.about,
                 )

@@ -97,6 +97,10 @@ class Traffic:
                 ("conversationTransfer", {**conversation, "teamId": self._one_of("teams")}),
                 ("conversationUnassign", conversation),
                 ("messageReceive", self.message(self._one_of("channels"))),
+                ("conversationClose", conversation),
+                ("conversationReopen", conversation),
+                ("ticketUpdate", {**self._ticket(), "priority": self._of("LOW", "HIGH")}),
+                ("conversationLinkTicket", {**conversation, **self._ticket()}),
                 ("ticketAddAction", self.action(self._one_of("tickets"))),
                 ("agentSetAvailability", self._availability(self._one_of("agents"))),
             ]
@@ -104,6 +108,12 @@ class Traffic:
 
     def _one_of(self, what: str) -> str:
         return str(self.choose.choice(self.company[what])["id"])
+
+    def _of(self, *words: str) -> str:
+        return self.choose.choice(words)
+
+    def _ticket(self) -> dict[str, Any]:
+        return {"ticketId": self._one_of("tickets")}
 
     def message(self, channel: str) -> dict[str, Any]:
         """Of a new customer, who is queued where the channel leads."""
@@ -116,11 +126,13 @@ class Traffic:
         return {"ticketId": ticket, "kind": "INTERNAL", "text": "Looked into it"}
 
     def _availability(self, agent: str) -> dict[str, Any]:
-        return {"agentId": agent, "availability": self.choose.choice(["ONLINE", "AWAY"])}
+        return {"agentId": agent, "availability": self._of("ONLINE", "AWAY")}
 
     async def last_words(self) -> None:
         """One more event for everything that can be followed, after which nothing is told."""
         conversations, by_hand = self.company["conversations"], self.company["teams"][0]
+        for conversation in conversations:
+            await self.do("conversationReopen", {"conversationId": conversation["id"]})
         for channel in self.company["channels"]:
             await self.insist("messageReceive", self.message(channel["id"]))
         for place, agent in enumerate(self.company["agents"]):

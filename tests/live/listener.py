@@ -25,6 +25,7 @@ from models.log import Position
 TRANSPORT = Subprotocol("graphql-transport-ws")
 OPEN_SECONDS_MAX = 10
 FINISH_SECONDS_MAX = 40
+LINE_BYTES_MAX = 2**22
 BACKOFF_SECONDS_MAX = 0.3
 # What a cut-off, stopped or starting server does to its clients.
 LOST = (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, InvalidMessage)
@@ -39,8 +40,9 @@ class Subscriber:
     variables: dict[str, Any]
     token: str
     ports: list[int]
-    cut_seconds_max: float | None
-    choose: random.Random
+    is_event_stream: bool = False
+    cut_seconds_max: float | None = None
+    choose: random.Random = field(default_factory=random.Random)
     cursor: str | None = None
     start: int | None = None
     until: int = 0
@@ -57,7 +59,8 @@ class Subscriber:
         port = self.choose.randrange(len(self.ports))
         while True:
             try:
-                await self.connected(self.ports[port])
+                connected = self.streamed if self.is_event_stream else self.connected
+                await connected(self.ports[port])
             except LOST as error:
                 self.counts[f"{type(error).__name__} {_code(error)}".strip()] += 1
             port = (port + 1) % len(self.ports)
@@ -76,27 +79,58 @@ class Subscriber:
             close_timeout=0.1,
             proxy=None,
         ) as socket:
-            if self.cut_seconds_max:
-                seconds = self.choose.uniform(0, self.cut_seconds_max)
-                asyncio.get_running_loop().call_later(seconds, self._cut, socket)
+            self._cut_later(socket.transport)
             await self._say(socket, "connection_init", {"authorization": f"Bearer {self.token}"})
-            self.sent = self.cursor
-            variables = {**self.variables, "after": self.sent}
             async for frame in socket:
                 message = json.loads(frame)
                 if message["type"] == "connection_ack":
-                    payload = {"query": self.document, "variables": variables}
-                    await self._say(socket, "subscribe", payload, id="1")
+                    await self._say(socket, "subscribe", self._request(), id="1")
                 elif message["type"] == "ping":
                     await self._say(socket, "pong")
                 elif not self._take(message):
                     return
 
-    def _cut(self, socket: ClientConnection) -> None:
+    async def streamed(self, port: int) -> None:
+        """The same by server-sent events; lines are whole, for an event is one chunk."""
+        async with asyncio.timeout(OPEN_SECONDS_MAX):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LINE_BYTES_MAX)
+        try:
+            self._cut_later(writer.transport)
+            body = json.dumps(self._request())
+            writer.write(
+                f"POST /graphql/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                f"Authorization: Bearer {self.token}\r\nAccept: text/event-stream\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                f"{body}".encode()
+            )
+            status = (await reader.readline()).decode().strip()
+            if status != "HTTP/1.1 200 OK":
+                raise ConnectionError(status)
+            async for line in reader:
+                if line.startswith(b"event: complete"):
+                    self._take({"type": "complete"})
+                    return
+                if line.startswith(b"data: {") and not self._take(
+                    {"type": "next", "payload": json.loads(line[len(b"data: ") :])}
+                ):
+                    return
+        finally:
+            writer.transport.abort()
+
+    def _request(self) -> dict[str, Any]:
+        self.sent = self.cursor
+        return {"query": self.document, "variables": {**self.variables, "after": self.sent}}
+
+    def _cut_later(self, transport: asyncio.WriteTransport) -> None:
+        if self.cut_seconds_max:
+            seconds = self.choose.uniform(0, self.cut_seconds_max)
+            asyncio.get_running_loop().call_later(seconds, self._cut, transport)
+
+    def _cut(self, transport: asyncio.WriteTransport) -> None:
         """Vanish without a word, wherever the stream is."""
-        if not socket.transport.is_closing():
+        if not transport.is_closing():
             self.counts["cuts"] += 1
-            socket.transport.abort()
+            transport.abort()
 
     async def _say(
         self, socket: ClientConnection, type: str, payload: object = None, **more: str
@@ -122,18 +156,24 @@ class Subscriber:
 
     def _got(self, item: dict[str, Any]) -> None:
         type_name, cursor = item["__typename"], item["cursor"]
-        if type_name in ("StreamSnapshot", "StreamResumed", "StreamReset"):
+        if "seq" in item:
+            self._logged(item)
+        elif type_name == "StreamMark":
+            self.counts[type_name] += 1
+            if _seq(cursor) < self.last:
+                self.wrong.append(f"a mark at {_seq(cursor)} after {self.last}")
+        else:
             self._open(type_name, cursor)
-        elif "seq" in item:
-            self.events.append((item["seq"], item["occurredAt"]))
-            if _seq(cursor) != item["seq"]:
-                self.wrong.append(f"the cursor of {item['seq']} is of {_seq(cursor)}")
-            # What was caught up with is as late as the cut was long.
-            logged_at = datetime.fromisoformat(item["occurredAt"]).timestamp()
-            now = time.time()
-            if logged_at > self.is_open_since:
-                self.lags.append((now, now - logged_at))
         self.cursor = cursor
+
+    def _logged(self, item: dict[str, Any]) -> None:
+        self.events.append((item["seq"], item["occurredAt"]))
+        if _seq(item["cursor"]) != item["seq"]:
+            self.wrong.append(f"the cursor of {item['seq']} is of {_seq(item['cursor'])}")
+        # What was caught up with is as late as the cut was long.
+        logged_at, now = datetime.fromisoformat(item["occurredAt"]).timestamp(), time.time()
+        if logged_at > self.is_open_since:
+            self.lags.append((now, now - logged_at))
 
     def _open(self, type_name: str, cursor: str) -> None:
         self.counts[type_name] += 1
@@ -164,8 +204,9 @@ def _seq(cursor: str) -> int:
 
 
 def _code(error: BaseException) -> str:
-    received = error.rcvd if isinstance(error, ConnectionClosed) else None
-    return str(received.code) if received else ""
+    if isinstance(error, ConnectionClosed):
+        return str(error.rcvd.code) if error.rcvd else ""
+    return str(error) if type(error) is ConnectionError else ""
 
 
 async def _line() -> Any:

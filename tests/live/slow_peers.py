@@ -59,9 +59,11 @@ class Trial:
         """In turn without and with them, while events come in."""
         plan = Plan(subscribers=good, cut_seconds_max=None)
         told, followings = subscribers(self.company, plan)
-        traffic = Traffic(self.company, [self.port], random.Random(1), text=TEXT)
-        self.beginning = await traffic.cursor_of_first_event()
-        async with listening(self.cluster, told, ports=[self.port]) as listeners:
+        async with (
+            Traffic(self.company, [self.port], random.Random(1), text=TEXT) as traffic,
+            listening(self.cluster, told, ports=[self.port]) as listeners,
+        ):
+            self.beginning = await traffic.cursor_of_first_event()
             async with flowing([traffic], per_second):
                 await self._during(self.calm, asyncio.sleep(CALM_SECONDS))
                 self.rss_before = self.rss()

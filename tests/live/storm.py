@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -58,6 +59,7 @@ def subscribers(
         told.append(
             topic.subscription(company, turn)
             | {"name": name, "cut_seconds_max": plan.cut_seconds_max, "seed": seed}
+            | {"is_event_stream": bool(number % 2)}
         )
         remembered.append(
             Following(name, UUID(company["workspace"]), topic, topic.uuid(company, turn))
@@ -70,8 +72,16 @@ async def storm(cluster: Cluster, companies: list[dict[str, Any]], plan: Plan) -
     asked = [subscribers(company, plan) for company in companies]
     told = [each for some, _ in asked for each in some]
     followings = [each for _, some in asked for each in some]
-    writing = [Traffic(it, cluster.ports, random.Random(plan.seed)) for it in companies]
-    async with listening(cluster, told, processes=plan.listeners) as listeners:
+    async with AsyncExitStack() as stack:
+        writing = [
+            await stack.enter_async_context(
+                Traffic(it, cluster.ports, random.Random(plan.seed + place))
+            )
+            for place, it in enumerate(companies)
+        ]
+        listeners = await stack.enter_async_context(
+            listening(cluster, told, processes=plan.listeners)
+        )
         async with flowing(writing, plan.per_second, plan.writers):
             await _calamities(cluster, plan)
         for traffic in writing:
@@ -97,14 +107,15 @@ async def _calamities(cluster: Cluster, plan: Plan) -> None:
     ends_at = time.monotonic() + plan.seconds
     while True:
         for name in plan.calamities:
-            await _grown(cluster)
+            await grown(cluster)
             await (cluster.flush() if name == "flush" else cluster.kill_and_restart(name))
-        await _grown(cluster)
+        await grown(cluster)
         if time.monotonic() >= ends_at:
             return
 
 
-async def _grown(cluster: Cluster) -> None:
+async def grown(cluster: Cluster) -> None:
+    """Wait until there are some more events."""
     before = await _events(cluster)
 
     async def look() -> bool:
@@ -135,7 +146,7 @@ async def logged_for(cluster: Cluster, followings: list[Following]) -> dict[Foll
                 (row["seq"], row["logged_at"].isoformat())
                 for row in await connection.fetch(
                     "SELECT seq, logged_at FROM events"
-                    f" WHERE workspace_id = $1 AND {it.topic.belongs} ORDER BY seq",
+                    f" WHERE workspace_id = $1 AND ({it.topic.belongs}) ORDER BY seq",
                     it.workspace,
                     it.about,
                 )

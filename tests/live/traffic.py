@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -26,11 +26,15 @@ class Traffic:
     counts: Counter[str] = field(default_factory=Counter)
     number: int = 0
 
-    def __post_init__(self) -> None:
+    async def __aenter__(self) -> Self:
         self.http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self.company['token']}"},
             timeout=ANSWER_SECONDS_MAX,
         )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
 
     async def flow(self, per_second: float, writers: int) -> None:
         """Until cancelled; a writer that was held up does not catch up."""
@@ -93,6 +97,10 @@ class Traffic:
                 ("conversationTransfer", {**conversation, "teamId": self._one_of("teams")}),
                 ("conversationUnassign", conversation),
                 ("messageReceive", self.message(self._one_of("channels"))),
+                ("conversationClose", conversation),
+                ("conversationReopen", conversation),
+                ("ticketUpdate", {**self._ticket(), "priority": self._of("LOW", "HIGH")}),
+                ("conversationLinkTicket", {**conversation, **self._ticket()}),
                 ("ticketAddAction", self.action(self._one_of("tickets"))),
                 ("agentSetAvailability", self._availability(self._one_of("agents"))),
             ]
@@ -100,6 +108,12 @@ class Traffic:
 
     def _one_of(self, what: str) -> str:
         return str(self.choose.choice(self.company[what])["id"])
+
+    def _of(self, *words: str) -> str:
+        return self.choose.choice(words)
+
+    def _ticket(self) -> dict[str, Any]:
+        return {"ticketId": self._one_of("tickets")}
 
     def message(self, channel: str) -> dict[str, Any]:
         """Of a new customer, who is queued where the channel leads."""
@@ -112,11 +126,13 @@ class Traffic:
         return {"ticketId": ticket, "kind": "INTERNAL", "text": "Looked into it"}
 
     def _availability(self, agent: str) -> dict[str, Any]:
-        return {"agentId": agent, "availability": self.choose.choice(["ONLINE", "AWAY"])}
+        return {"agentId": agent, "availability": self._of("ONLINE", "AWAY")}
 
     async def last_words(self) -> None:
         """One more event for everything that can be followed, after which nothing is told."""
         conversations, by_hand = self.company["conversations"], self.company["teams"][0]
+        for conversation in conversations:
+            await self.do("conversationReopen", {"conversationId": conversation["id"]})
         for channel in self.company["channels"]:
             await self.insist("messageReceive", self.message(channel["id"]))
         for place, agent in enumerate(self.company["agents"]):
@@ -129,7 +145,6 @@ class Traffic:
             await self.insist("messageSend", said)
         for ticket in self.company["tickets"]:
             await self.insist("ticketAddAction", self.action(ticket["id"]))
-        await self.http.aclose()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from models.access import Actor, ActorKind, Right
-from models.database import Read, Row, Transaction, fetch, fetchrow
+from models.database import Read, Row, Transaction, fetch
 from models.decision import Rule
 from models.errors import InvalidCursor, NotFound
 from models.event import AUDIT, Kind

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models import candidates, reservation
+from models import candidates, event, reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,26 @@ ONE_OPEN_CONVERSATION = Invariant(
     """,
 )
 NUMBERS_WITHOUT_HOLES = Invariant(
-    "Events are numbered without holes from the floor of their log",
+    "Events are numbered without holes from the floor of their log, and the newest is kept",
     """
     SELECT format('workspace %s has %s events from %s to %s, floor %s', workspace_id, events,
                   first, last, l.floor_seq)
-    FROM (SELECT workspace_id, count(*) AS events, min(seq) AS first, max(seq) AS last
-          FROM events GROUP BY 1) e LEFT JOIN logs l USING (workspace_id)
+    FROM (SELECT e.workspace_id, count(*) AS events, min(e.seq) AS first, max(e.seq) AS last
+          FROM events e LEFT JOIN logs f USING (workspace_id)
+          WHERE f.floor_seq IS NULL OR e.seq > f.floor_seq GROUP BY 1) e
+    FULL JOIN logs l USING (workspace_id)
     WHERE l.floor_seq IS NULL OR first <> l.floor_seq + 1 OR last <> l.floor_seq + events
+       OR (l.floor_seq > 0 AND events IS NULL)
     """,
+)
+AUDIT_KEPT_BELOW_THE_FLOOR = Invariant(
+    "Below the floor of a log only what is kept for ever is left",
+    f"""
+    SELECT format('event %s of workspace %s is %s, floor %s', e.seq, e.workspace_id, e.kind,
+                  l.floor_seq)
+    FROM logs l JOIN events e ON e.workspace_id = l.workspace_id AND e.seq <= l.floor_seq
+    WHERE e.kind NOT IN ({", ".join(f"'{kind}'" for kind in sorted(event.AUDIT))})
+    """,  # noqa: S608 - constants
 )
 TIME_FOLLOWS_NUMBERS = Invariant(
     "Along its numbers a log never goes back in time",
@@ -322,6 +334,7 @@ ALWAYS = (
     STATUS_SAYS_WHERE,
     ONE_OPEN_CONVERSATION,
     NUMBERS_WITHOUT_HOLES,
+    AUDIT_KEPT_BELOW_THE_FLOOR,
     TIME_FOLLOWS_NUMBERS,
     CLOSED_BY_A_CLOSURE,
     CLOSURE_HAS_AN_EVENT,

@@ -4,17 +4,17 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
 
-from models.access import ActorKind
+from models.access import Actor, ActorKind, Right
 from models.database import Read, Row, Transaction, fetch
 from models.errors import InvalidCursor
-from models.event import Kind
+from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
 # Numbers that one statement without an index of its own may pass over.
@@ -52,6 +52,12 @@ class Event:
         """The tickets that it is about: a link may have moved from one to another."""
         before = self.data.get("from_ticket")
         return [id for id in (self.ticket_id, UUID(before) if before else None) if id]
+
+    @property
+    def own_of(self) -> set[UUID | None]:
+        """The agents whose own part of the log it is in."""
+        did = self.actor_id if self.actor_kind is ActorKind.AGENT else None
+        return {did, self.from_agent_id, self.to_agent_id}
 
     @classmethod
     def of(cls, row: Row | Mapping[str, Any]) -> "Event":
@@ -111,6 +117,11 @@ class Head:
     def position(self) -> Position:
         return Position(self.epoch, self.seq, self.at)
 
+    @property
+    def floor(self) -> Position:
+        """After it nothing is missing; its time, which is forgotten, is that of the head."""
+        return Position(self.epoch, self.floor_seq, self.at)
+
     def holds(self, position: Position) -> bool:
         """Whether everything after a position can still be read from this log."""
         return position.epoch == self.epoch and self.floor_seq <= position.seq <= self.seq
@@ -152,7 +163,7 @@ def _head(row: Row) -> Head:
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:
-    """The events that follow a number, in order and without holes."""
+    """The events that follow a number, in order; without holes from the floor on."""
     rows = await fetch(
         f"""
         SELECT {COLUMNS} FROM events e
@@ -214,13 +225,17 @@ async def read_arms(
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events: all conditions that are set hold."""
+    """Which events: all conditions that are set hold.
+
+    `own_of` is an agent, whose own part is what it did and what was about itself.
+    """
 
     kinds: Sequence[Kind] | None = None
     conversation_id: UUID | None = None
     queue_id: UUID | None = None
     agent_id: UUID | None = None
     ticket_id: UUID | None = None
+    own_of: UUID | None = None
 
     def __post_init__(self) -> None:
         if self.kinds is not None:
@@ -228,14 +243,27 @@ class Filter:
             object.__setattr__(self, "kinds", tuple(self.kinds))
 
     def holds(self, event: Event) -> bool:
-        """Whether an event meets it; agrees with what `page` finds."""
+        """Whether an event meets it; agrees with `HOLDS`."""
         return (
             (self.kinds is None or event.kind in self.kinds)
             and self.conversation_id in (None, event.conversation_id)
             and self.queue_id in (None, event.from_queue_id, event.to_queue_id)
             and self.agent_id in (None, event.from_agent_id, event.to_agent_id)
             and (self.ticket_id is None or self.ticket_id in event.ticket_ids)
+            and (self.own_of is None or self.own_of in event.own_of)
         )
+
+    def within_sight(self, by: Actor) -> "Filter":
+        """The same of what the actor may read: all, or its own part; raises Forbidden."""
+        if by.may(Right.READ_LOG):
+            return self
+        by.require(Right.READ_OWN_LOG)
+        return replace(self, own_of=by.agent_id)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all such events are kept for ever."""
+        return self.kinds is not None and AUDIT.issuperset(self.kinds)
 
     @property
     def arguments(self) -> tuple[object, ...]:
@@ -247,6 +275,7 @@ class Filter:
             self.queue_id,
             self.agent_id,
             self.ticket_id,
+            self.own_of,
         )
 
     @property
@@ -269,7 +298,10 @@ HOLDS = """
     AND ($8::uuid IS NULL OR $8 IN (e.from_queue_id, e.to_queue_id))
     AND ($9::uuid IS NULL OR $9 IN (e.from_agent_id, e.to_agent_id))
     AND ($10::uuid IS NULL OR $10 IN (e.ticket_id, (e.data ->> 'from_ticket')::uuid))
+    AND ($11::uuid IS NULL OR $11 IN (e.from_agent_id, e.to_agent_id)
+         OR e.actor_kind = 'AGENT' AND e.actor_id = $11)
 """
+# What an index finds, the most selective first; nothing meets two conditions of one.
 _BY_INDEX = {
     "conversation_id": ("e.conversation_id = $7",),
     "ticket_id": (
@@ -280,45 +312,15 @@ _BY_INDEX = {
         "e.from_agent_id = $9",
         "e.to_agent_id = $9 AND e.from_agent_id IS DISTINCT FROM e.to_agent_id",
     ),
+    "own_of": (
+        "e.from_agent_id = $11",
+        "e.to_agent_id = $11 AND e.from_agent_id IS DISTINCT FROM e.to_agent_id",
+        """e.actor_id = $11 AND e.actor_kind = 'AGENT'
+           AND e.from_agent_id IS DISTINCT FROM e.actor_id
+           AND e.to_agent_id IS DISTINCT FROM e.actor_id""",
+    ),
     "queue_id": (
         "e.from_queue_id = $8",
         "e.to_queue_id = $8 AND e.from_queue_id IS DISTINCT FROM e.to_queue_id",
     ),
 }
-
-
-async def page(
-    head: Head,
-    workspace_id: UUID,
-    wanted: Filter,
-    *,
-    size: int,
-    after: str | None = None,
-    before: str | None = None,
-    backward: bool = False,
-) -> list[Event]:
-    """At most `size` events between two cursors, from the start, or from the end if `backward`.
-
-    Raises InvalidCursor for a cursor of another history.
-    """
-    way = "DESC" if backward else "ASC"
-    rows = await fetch(
-        f"""
-        SELECT {COLUMNS} FROM events e
-        WHERE e.workspace_id = $1 AND e.seq > $2 AND e.seq < $3 AND {HOLDS}
-        ORDER BY e.seq {way} LIMIT $4
-        """,  # noqa: S608 - constants
-        workspace_id,
-        0 if after is None else _seq(after, head),
-        head.seq + 1 if before is None else _seq(before, head),
-        size,
-        *wanted.arguments,
-    )
-    return [Event.of(row) for row in rows]
-
-
-def _seq(cursor: str, head: Head) -> int:
-    position = Position.of_cursor(cursor)
-    if position.epoch != head.epoch:
-        raise InvalidCursor
-    return position.seq

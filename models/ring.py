@@ -125,6 +125,7 @@ class Follower:
         self._tracks: dict[Key, Track] = {}
         self._ready: set[Track] = set()
         self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         ring.followers.add(self)
         self.follow(keys)
         self.rewind(after)
@@ -169,7 +170,7 @@ class Follower:
                 if event.seq <= self.seq:
                     break
                 found[event.seq] = event
-        return [found[seq] for seq in sorted(found)]
+        return [found[seq] for seq in sorted(found)] if len(found) > 1 else list(found.values())
 
     async def wait(self, until: float | None) -> None:
         """Until there is something to take, or until a time of the loop's clock."""
@@ -177,13 +178,20 @@ class Follower:
             return
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()
-        timer = None if until is None else loop.call_at(until, self.wake)
+        if until is not None:
+            self._call_at(loop, until)
         try:
             await self._waiting
         finally:
             self._waiting = None
-            if timer is not None:
-                timer.cancel()
+
+    def _call_at(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """Most waits end long before: a timer that comes too early costs less than one for each."""
+        if self._timer is not None and loop.time() < self._timer.when() <= until:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(until, self.wake)
 
     def notice(self, track: Track) -> None:
         self._ready.add(track)
@@ -198,6 +206,8 @@ class Follower:
         for key in list(self._tracks):
             self._leave(key)
         self.ring.followers.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _leave(self, key: Key) -> None:
         track = self._tracks.pop(key)

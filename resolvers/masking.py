@@ -18,7 +18,7 @@ from strawberry.schema.schema import StreamResult
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from models.errors import DomainError
+from models.errors import DomainError, RequestError
 
 # Field errors may be as many as the objects asked for; these come from the request itself.
 REQUEST_ERRORS_MAX = 5
@@ -124,15 +124,16 @@ def present(error: GraphQLError, request_id: str, *, stranger: bool) -> GraphQLE
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions={**extensions(code, request_id, retryable=retryable), **_argument(error)},
+        extensions={**extensions(code, request_id, retryable=retryable), **_explained(error)},
     )
 
 
-def _argument(error: GraphQLError) -> dict[str, list[str]]:
-    """The argument at fault, where one is: `path` names only the field."""
+def _explained(error: GraphQLError) -> dict[str, object]:
+    """The argument at fault, where one is, as `path` names only the field; and what else helps."""
     cause = _cause(error)
     path = cause.path if isinstance(cause, DomainError) else None
-    return {"argument": path.split(".")} if path else {}
+    facts = cause.facts if isinstance(cause, RequestError) else {}
+    return {**facts, **({"argument": path.split(".")} if path else {})}
 
 
 def extensions(code: str, request_id: str, *, retryable: bool = False) -> dict[str, object]:

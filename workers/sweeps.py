@@ -14,7 +14,16 @@ from functools import partial
 
 import structlog
 
-from models import agent, answer_timeout, idempotency, idle, idle_reminder, queue, snooze
+from models import (
+    agent,
+    answer_timeout,
+    idempotency,
+    idle,
+    idle_reminder,
+    queue,
+    retention,
+    snooze,
+)
 from models.database import retrying, tx
 from models.workflow import advance, assigning
 
@@ -39,6 +48,9 @@ DRAIN_TEAMS_MAX = 10_000
 FORGET_EVERY_SECONDS = 60.0
 # One batch a minute keeps up with 800 commands a second, more than one log can number.
 FORGET_BATCH_SIZE = 50_000
+EVENTS_EVERY_SECONDS = 60.0
+# Small, so that a backlog of any size never keeps a command waiting for the disk.
+EVENTS_BATCH_SIZE = 2_000
 
 RETRY_SECONDS = 0.5
 RETRY_SECONDS_MAX = 4.0
@@ -74,6 +86,7 @@ SWEEPS = (
     Sweep("let_go", assigning.let_go_of_lost, RUNS_BATCH_SIZE, LOST_EVERY_SECONDS),
     Sweep("drained", queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
     Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),
+    Sweep("events_forgotten", retention.forget_old, EVENTS_BATCH_SIZE, EVENTS_EVERY_SECONDS),
 )
 
 

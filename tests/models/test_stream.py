@@ -357,7 +357,7 @@ async def test_a_revoked_token_ends_its_streams(workspace: Workspace, reader: Re
 async def test_a_cursor_that_is_of_no_use_is_answered_by_a_fresh_start(
     workspace: Workspace, reader: Reader, kind: str
 ) -> None:
-    team = await a_team(workspace)
+    _, team = await a_team(workspace), await a_team(workspace)
     head = await log.head(workspace.id)
     position = {
         "other history": Position(uuid4(), 0, head.at),

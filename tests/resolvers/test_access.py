@@ -61,7 +61,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversation": SEEING,
     "conversationCanClose": SEEING,
     "conversations": SEEING,
-    "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
+    # An agent reads its own part.
+    "events": (*PEOPLE, READ, REPORTS),
     "node": SEEING,
     "nodes": SEEING,
     # An agent reads of its own work.

@@ -115,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.give_up()
         else:
             super().shutdown()
-            abort_soon(self.transport, lambda: self.is_open() and not self._is_answering())
+            abort_soon(self.transport, lambda: self.is_open() and not self._is_being_answered())
 
     def give_up(self, answer: bytes = TOO_SLOW) -> None:
         """Wait no longer for the rest of a request."""
@@ -151,6 +151,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_being_answered(self) -> bool:
+        """Whether the peer is worth waiting for: an answer is on its way, and it reads."""
+        return self._is_answering() and not self.flow.write_paused
 
     def _wait_for_request(self) -> None:
         self._deadline = self.loop.call_later(self._seconds_max, self.give_up)

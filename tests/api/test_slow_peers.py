@@ -110,12 +110,14 @@ async def stalled_socket(place: Place) -> AsyncIterator[ClientConnection]:
 
 
 @asynccontextmanager
-async def stalled_request(place: Place, path: str, query: str) -> AsyncIterator[None]:
+async def stalled_request(
+    place: Place, path: str, query: str, times: int = 1
+) -> AsyncIterator[None]:
     """The same over HTTP, with a socket so bare that nothing reads for it."""
     with await asyncio.to_thread(socket.create_connection, ("127.0.0.1", place.port)) as peer:
         body = json.dumps({"query": query})
         head = HEAD.format(path=path) + KNOWN + f"content-length: {len(body)}\r\n\r\n"
-        peer.sendall((head + body).encode())
+        peer.sendall((head + body).encode() * times)
         yield
 
 
@@ -325,12 +327,15 @@ async def test_the_server_stops_although_a_socket_does_not_read(
         assert place.ended.is_set()
 
 
-@pytest.mark.parametrize(("path", "query"), [("/graphql/stream", FLOOD), ("/graphql", "{ large }")])
+@pytest.mark.parametrize(
+    ("path", "query", "times"),
+    [("/graphql/stream", FLOOD, 1), ("/graphql", "{ large }", 1), ("/graphql", "{ large }", 2)],
+)
 async def test_the_server_stops_although_an_answer_is_not_read(
-    monkeypatch: pytest.MonkeyPatch, full: asyncio.Event, path: str, query: str
+    monkeypatch: pytest.MonkeyPatch, full: asyncio.Event, path: str, query: str, times: int
 ) -> None:
     monkeypatch.setattr(stall, "ABORT_GRACE_SECONDS", 0.1)
-    async with serving() as place, stalled_request(place, path, query):
+    async with serving() as place, stalled_request(place, path, query, times):
         await within_patience(full)
 
         await stop(place)

@@ -336,7 +336,7 @@ async def test_a_filter_is_that_of_the_log(workspace: Workspace) -> None:
             Filter(ticket_id=other),
             Filter(ticket_id=former),
             Filter(conversation_id=conversation_id),
-            Filter(kinds=[Kind.NOTE_ADDED], conversation_id=conversation_id),
+            Filter(kinds=[Kind.IDLE_REMINDED], conversation_id=conversation_id),
         ]
         receivers = [await stack.enter_async_context(a_receiver()) for _ in filters]
         for filter, receiver in zip(filters, receivers, strict=True):
@@ -346,7 +346,7 @@ async def test_a_filter_is_that_of_the_log(workspace: Workspace) -> None:
         since = (await log.head(workspace.id)).seq
         await a_message(channel)
         async with tx():
-            for kind in (Kind.NOTE_ADDED, Kind.CONVERSATION_TAGGED):
+            for kind in (Kind.IDLE_REMINDED, Kind.CONVERSATION_TAGGED):
                 event.record(
                     kind,
                     by=by_system(workspace),

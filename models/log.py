@@ -279,6 +279,11 @@ class Filter:
         by.require(Right.READ_OWN_LOG)
         return replace(self, own_of=by.agent_id)
 
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
+
     @property
     def is_kept(self) -> bool:
         """Whether all such events are kept for ever."""

@@ -14,7 +14,7 @@ import orjson
 from models.access import Actor, ActorKind, Right
 from models.database import Read, Row, Transaction, fetch
 from models.decision import Rule
-from models.errors import InvalidCursor
+from models.errors import InvalidCursor, NotFound
 from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
@@ -173,6 +173,25 @@ def epoch_of(row: Row) -> UUID:
     return uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
 
 
+async def begin_other_history(workspace: str | None = None) -> int:
+    """Let no cursor of before fit any more, of the workspace of that name or of all; of how many.
+
+    For whoever brought back an older state of the database in a way that its identity does not
+    tell: what was logged after that state has its numbers again. Raises NotFound.
+    """
+    rows = await fetch(
+        """
+        UPDATE logs SET epoch = gen_random_uuid() WHERE $1::text IS NULL OR workspace_id = (
+            SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1)
+        RETURNING workspace_id
+        """,
+        workspace,
+    )
+    if workspace is not None and not rows:
+        raise NotFound(f"workspace as {workspace!r}")
+    return len(rows)
+
+
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:
     """The events that follow a number, in order; without holes from the floor on."""
     rows = await fetch(
@@ -270,6 +289,11 @@ class Filter:
             return self
         by.require(Right.READ_OWN_LOG)
         return replace(self, own_of=by.agent_id)
+
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
 
     @property
     def is_kept(self) -> bool:

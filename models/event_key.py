@@ -33,7 +33,8 @@ _OF_LOADS = frozenset(
         Kind.CONVERSATION_REOPENED,
     }
 )
-_OF_TREE = frozenset({Kind.TEAM_CREATED, Kind.TEAM_DELETED, Kind.OTHER})
+_OF_TREE = frozenset({Kind.TEAM_CREATED, Kind.TEAM_UPDATED, Kind.TEAM_DELETED, Kind.OTHER})
+_MAY_MOVE = CHANGES_ACCESS | _OF_TREE | {Kind.TOKEN_REVOKED}
 
 
 def keys_of(event: Event) -> set[Key]:
@@ -52,18 +53,22 @@ def keys_of(event: Event) -> set[Key]:
     if changes_staff(event):
         keys.add(STAFF)
         keys.update(("staff", id) for id in agents)
-    _file_access(event, agents, keys)
-    return keys
+    return keys | access_keys(event)
 
 
-def _file_access(event: Event, agents: list[UUID], keys: set[Key]) -> None:
-    """Whose access this may move: what this version does not know may move anybody's."""
-    if event.kind in CHANGES_ACCESS or event.kind is Kind.OTHER:
-        keys.update(("access", id) for id in agents)
+def access_keys(event: Event) -> set[Key]:
+    """Whose access an event may move: one that this version does not know may move anybody's."""
+    if event.kind not in _MAY_MOVE:
+        return set()
     if event.kind is Kind.TOKEN_REVOKED:
-        keys.add(("access", UUID(event.data["token"])))
-    if event.kind in _OF_TREE or (event.kind is Kind.TEAM_UPDATED and "parent_id" in event.data):
+        return {("access", UUID(event.data["token"]))}
+    agents = (event.from_agent_id, event.to_agent_id)
+    keys: set[Key] = {("access", id) for id in agents if id}
+    if event.kind in _OF_TREE and (
+        event.kind is not Kind.TEAM_UPDATED or "parent_id" in event.data
+    ):
         keys.add(TREE)
+    return keys
 
 
 def changes_staff(event: Event) -> bool:

@@ -12,12 +12,14 @@ from uuid import UUID, uuid5
 import orjson
 
 from models.access import Actor, ActorKind, Right
-from models.database import Read, Row, Transaction, fetch, fetchrow
+from models.database import Read, Row, Transaction, fetch
 from models.decision import Rule
-from models.errors import InvalidCursor
+from models.errors import InvalidCursor, NotFound
 from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
+# Numbers that one statement without an index of its own may pass over.
+SCAN_SIZE_MAX = 10_000
 SEQ_MAX = 2**63 - 1
 _LAYOUT = struct.Struct(">16sQQ")
 _MARK = b"log1"
@@ -113,6 +115,10 @@ class Head:
     seq: int
     floor_seq: int
     at: datetime
+    # What tells another history or server cheaply: the log's own part of the epoch, and since when
+    # the server runs.
+    history: UUID
+    server: datetime
 
     @property
     def position(self) -> Position:
@@ -129,32 +135,61 @@ class Head:
 
 
 async def head(workspace_id: UUID, transaction: Transaction | None = None) -> Head:
-    """Read inside a snapshot's transaction, the head is of the snapshot's instant.
+    """Read inside a snapshot's transaction, the head is of the snapshot's instant."""
+    return (await heads([workspace_id], transaction))[workspace_id]
+
+
+async def heads(
+    workspace_ids: Sequence[UUID], transaction: Transaction | None = None
+) -> dict[UUID, Head]:
+    """Where these logs stand, in one statement; nothing of a workspace that is not there.
 
     A restored or failed-over cluster is another history even with the same rows before it, so its
     identity is part of the epoch.
     """
-    read = transaction.fetchrow if transaction else fetchrow
-    row = await read(
+    rows = await (transaction.fetch if transaction else fetch)(
         """
-        SELECT l.epoch, l.floor_seq, coalesce(e.seq, l.floor_seq) AS seq,
+        SELECT l.workspace_id, l.epoch, l.floor_seq, coalesce(e.seq, l.floor_seq) AS seq,
                coalesce(e.logged_at, relevo_now()) AS at,
                (SELECT system_identifier FROM pg_control_system()) AS cluster,
-               (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline
+               (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+               pg_postmaster_start_time() AS server
         FROM logs l LEFT JOIN LATERAL (
             SELECT seq, logged_at FROM events
             WHERE workspace_id = l.workspace_id ORDER BY seq DESC LIMIT 1) e ON true
-        WHERE l.workspace_id = $1
+        WHERE l.workspace_id = ANY($1)
         """,
-        workspace_id,
+        list(workspace_ids),
     )
-    assert row is not None  # noqa: S101 - a workspace is founded with its log
-    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"])
+    return {row["workspace_id"]: _head(row) for row in rows}
+
+
+def _head(row: Row) -> Head:
+    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"])
 
 
 def epoch_of(row: Row) -> UUID:
     """The history that a log's epoch, its cluster and timeline stand for."""
     return uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
+
+
+async def begin_other_history(workspace: str | None = None) -> int:
+    """Let no cursor of before fit any more, of the workspace of that name or of all; of how many.
+
+    For whoever brought back an older state of the database in a way that its identity does not
+    tell: what was logged after that state has its numbers again. Raises NotFound.
+    """
+    rows = await fetch(
+        """
+        UPDATE logs SET epoch = gen_random_uuid() WHERE $1::text IS NULL OR workspace_id = (
+            SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1)
+        RETURNING workspace_id
+        """,
+        workspace,
+    )
+    if workspace is not None and not rows:
+        raise NotFound(f"workspace as {workspace!r}")
+    return len(rows)
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:
@@ -166,23 +201,6 @@ async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> li
         """,  # noqa: S608 - constants
         workspace_id,
         after,
-        limit,
-    )
-    return [Event.of(row) for row in rows]
-
-
-async def read_all(after: dict[UUID, int], limit: int = READ_SIZE_MAX) -> list[Event]:
-    """What is new in several logs, in one statement; at most `limit` of each."""
-    rows = await fetch(
-        f"""
-        SELECT {COLUMNS} FROM unnest($1::uuid[], $2::bigint[]) AS w(id, last)
-        CROSS JOIN LATERAL (
-            SELECT * FROM events WHERE workspace_id = w.id AND seq > w.last
-            ORDER BY seq LIMIT $3) e
-        ORDER BY e.workspace_id, e.seq
-        """,  # noqa: S608 - constants
-        list(after),
-        list(after.values()),
         limit,
     )
     return [Event.of(row) for row in rows]
@@ -222,17 +240,17 @@ class Arms:
 
 
 async def read_arms(
-    workspace_id: UUID,
-    arms: Arms,
-    after: int,
-    until: int = SEQ_MAX,
-    *,
-    limit: int | None = None,
-    read: Read = fetch,
-) -> list[Event]:
-    """The events between two numbers that some arms find, in order, each once; all by default."""
-    rows = await read(arms.statement, workspace_id, after, until, limit or SEQ_MAX, *arms.arguments)
-    return [Event.of(row) for row in {row["seq"]: row for row in rows}.values()]
+    workspace_id: UUID, arms: Arms, after: int, until: int, *, read: Read = fetch
+) -> tuple[list[Event], int]:
+    """Events after a number that some arms find, in order, each once; and the number up to which
+    these are all, `until` at most.
+    """
+    if arms.is_windowed:
+        until = min(until, after + SCAN_SIZE_MAX)
+    limit = READ_SIZE_MAX
+    rows = await read(arms.statement, workspace_id, after, until, limit, *arms.arguments)
+    events = [Event.of(row) for row in {row["seq"]: row for row in rows}.values()]
+    return events, until if len(rows) < limit else events[-1].seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +289,11 @@ class Filter:
             return self
         by.require(Right.READ_OWN_LOG)
         return replace(self, own_of=by.agent_id)
+
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
 
     @property
     def is_kept(self) -> bool:

@@ -4,16 +4,20 @@ A scope says what belongs to it, what its state is at one instant, and whether t
 still see it; the rest is the same for all.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import partial
 
 from models import log
 from models.access import Actor
 from models.database import Read, fetch, snapshot
 from models.errors import NotFound
-from models.event_key import TREE, Key, keys_of
-from models.log import Event, Position
+from models.event_key import Key, access_keys
+from models.log import Event, Head, Position
+from models.ring import Follower, Gap, ResetReason, Ring
+from models.scope.access import keys_of_viewer
 from models.scope.base import Course, Row, Scope
 from models.scope.conversation import ConversationScope
 from models.scope.inbox import InboxScope
@@ -22,8 +26,7 @@ from models.scope.team import TeamScope
 from models.scope.ticket import TicketScope
 from models.scope.workspace_log import LogScope
 from models.sight import Sight, Viewer, viewer_of
-from models.stream import Reader
-from models.visibility import sees_by_team
+from models.stream import Reader, patiently
 
 __all__ = [
     "ConversationScope",
@@ -44,14 +47,7 @@ __all__ = [
 ]
 
 SNAPSHOT_SIZE_MAX = 500
-
-
-class ResetReason(StrEnum):
-    """Why a stream could not go on from where it was."""
-
-    TOO_OLD = "TOO_OLD"
-    OTHER_HISTORY = "OTHER_HISTORY"
-    FELL_BEHIND = "FELL_BEHIND"
+MARK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +105,12 @@ class _Start:
 
     items: list[Item]
     position: Position
-    head: int
+    head: Head
     viewer: Viewer
     course: Course
 
 
-async def subscribe(  # noqa: C901 - one loop reads better than its parts
+async def subscribe(
     reader: Reader, scope: Scope, *, by: Actor, after: str | None = None
 ) -> AsyncGenerator[Item, None]:
     """A snapshot, or what came after a cursor; then every event of the scope, in order.
@@ -122,34 +118,122 @@ async def subscribe(  # noqa: C901 - one loop reads better than its parts
     Ends when the subscriber may no longer see the scope, at the very event that took it away.
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
-    start = await _open(scope, by, after)
-    viewer, course, position = start.viewer, start.course, start.position
-    for item in start.items:
-        yield item
-    async for batch in reader.follow(by.workspace_id, after=position.seq, head=start.head):
-        for logged in batch:
-            if keys_of(logged) & access_keys(viewer) or course.moves_access(logged):
-                viewer = await viewer_of(viewer.actor)
-                if not await _is_seen(scope, viewer):
+    async with reader.turns:
+        start = await _open(scope, by, after)
+    while True:
+        for item in start.items:
+            yield item
+        stream = _Stream(reader, scope, start)
+        try:
+            async with aclosing(stream.items()) as items:
+                async for item in items:
+                    yield item
+            return
+        except Gap as gap:
+            reason = gap.reason
+        try:
+            async with reader.turns:
+                start = await patiently(partial(_fresh, scope, stream.viewer.actor, reason))
+        except NotFound:
+            return
+
+
+class _Stream:
+    """One subscriber, from where it begins until it may see no more, or the log tells no more."""
+
+    def __init__(self, reader: Reader, scope: Scope, start: _Start) -> None:
+        self.viewer = start.viewer
+        self._reader = reader
+        self._scope = scope
+        self._start = start
+        self._course = start.course
+        self._sent_seq = start.position.seq
+        self._now = asyncio.get_running_loop().time
+        self._sent_at = self._now()
+
+    async def items(  # noqa: C901 - one loop reads better than its parts
+        self,
+    ) -> AsyncGenerator[Item, None]:
+        """Every event of the scope, and marks while there is none; raises Gap, Unauthenticated."""
+        start, workspace_id = self._start, self.viewer.actor.workspace_id
+        with self._reader.following(
+            workspace_id, self._keys, after=start.position.seq, head=start.head
+        ) as follower:
+            while True:
+                await follower.wait(self._until)
+                batch = await self._reader.take(follower, self._course, workspace_id)
+                asked = self._has_ended or (batch.was_read and batch.events)
+                if asked and not await self._may_go_on(follower):
                     return
-                course = await scope.course(logged.seq, viewer, read=fetch)
-            if course.concerns(logged):
-                yield Logged(
-                    Position(position.epoch, logged.seq, logged.logged_at), logged, viewer.sight
-                )
-            course = course.after(logged)
+                for event in batch.events:
+                    moved = not batch.was_read and self._moves_access(event)
+                    if moved and not await self._may_go_on(follower, event):
+                        return
+                    if self._course.concerns(event):
+                        yield self._logged(event, follower.ring)
+                    if self._goes_another_way(event, follower):
+                        break
+                if mark := self._mark(follower):
+                    yield mark
 
+    @property
+    def _keys(self) -> frozenset[Key]:
+        return self._course.keys | keys_of_viewer(self.viewer)
 
-def access_keys(viewer: Viewer) -> frozenset[Key]:
-    """What is filed under these may change what a viewer may see."""
-    actor = viewer.actor
-    own: set[Key] = {("access", id) for id in (actor.agent_id, actor.token_id) if id}
-    return frozenset({TREE, *own} if sees_by_team(actor) else own)
+    @property
+    def _until(self) -> float:
+        """When to stop waiting for events, by the loop's clock."""
+        marked = self._sent_at + MARK_SECONDS
+        return marked if self.viewer.ends_at is None else min(marked, self.viewer.ends_at)
 
+    @property
+    def _has_ended(self) -> bool:
+        return self.viewer.ends_at is not None and self.viewer.ends_at <= self._now()
 
-async def _is_seen(scope: Scope, viewer: Viewer) -> bool:
-    [seen] = await type(scope).seen([(scope, viewer)], read=fetch)
-    return seen
+    def _moves_access(self, event: Event) -> bool:
+        filed = access_keys(event)
+        return bool(filed and filed & self._keys) or self._course.moves_access(event)
+
+    async def _may_go_on(self, follower: Follower, event: Event | None = None) -> bool:
+        """Ask again who sees what: all of it, or only what this event may have moved."""
+        access = self._reader.access
+        viewer = await patiently(partial(access.renewed, self.viewer))
+        changed = viewer != self.viewer
+        moved = event is None or self._course.moves_access(event)
+        if (changed or moved) and not await patiently(partial(access.is_seen, self._scope, viewer)):
+            return False
+        self.viewer = viewer
+        if changed or moved:
+            self._course = await patiently(partial(self._course.shown_to, viewer, read=fetch))
+            follower.follow(self._keys)
+        return True
+
+    def _goes_another_way(self, event: Event, follower: Follower) -> bool:
+        """Whether something else belongs to the scope after an event: then that is read anew."""
+        course = self._course.after(event)
+        if course is self._course:
+            return False
+        self._course = course
+        follower.follow(self._keys)
+        follower.rewind(event.seq)
+        return True
+
+    def _logged(self, event: Event, ring: Ring) -> Logged:
+        self._sent_seq, self._sent_at = event.seq, self._now()
+        return Logged(
+            Position(ring.head.epoch, event.seq, event.logged_at), event, self.viewer.sight
+        )
+
+    def _mark(self, follower: Follower) -> Mark | None:
+        """Where a stream stands that has had nothing to tell for long, if that is elsewhere now."""
+        if self._now() < self._sent_at + MARK_SECONDS:
+            return None
+        ring = follower.ring
+        self._sent_at = self._now()
+        if follower.seq < ring.last or self._sent_seq >= ring.last:
+            return None
+        self._sent_seq = ring.last
+        return Mark(ring.position)
 
 
 async def _open(scope: Scope, by: Actor, after: str | None) -> _Start:
@@ -162,7 +246,7 @@ async def _open(scope: Scope, by: Actor, after: str | None) -> _Start:
         head = await log.head(by.workspace_id, transaction)
         if head.holds(position):
             course = await scope.course(position.seq, viewer, read=transaction.fetch)
-            return _Start([Resumed(position)], position, head.seq, viewer, course)
+            return _Start([Resumed(position)], position, head, viewer, course)
     old = position.epoch == head.epoch and position.seq < head.floor_seq
     return await _fresh(scope, by, ResetReason.TOO_OLD if old else ResetReason.OTHER_HISTORY)
 
@@ -185,7 +269,7 @@ async def _fresh(scope: Scope, by: Actor, reason: ResetReason | None = None) -> 
         is_complete=all(len(rows) <= SNAPSHOT_SIZE_MAX for rows in lists),
     )
     items: list[Item] = [shown] if reason is None else [Reset(head.position, reason), shown]
-    return _Start(items, head.position, head.seq, viewer, course)
+    return _Start(items, head.position, head, viewer, course)
 
 
 async def _require_seen(scope: Scope, by: Actor, read: Read) -> Viewer:

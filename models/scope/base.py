@@ -43,6 +43,9 @@ class Course(Protocol):
     def after(self, event: Event) -> "Course":
         """What belongs to the scope after an event: mostly the same."""
 
+    async def shown_to(self, viewer: Viewer, *, read: Read) -> "Course":
+        """The same, for a viewer who may see it in another way than before."""
+
 
 class Scope(Protocol):
     """What one subscription is about; equal scopes are about the same."""
@@ -70,6 +73,9 @@ class Steady:
         return False
 
     def after(self, _event: Event) -> Any:
+        return self
+
+    async def shown_to(self, _viewer: Viewer, *, read: Read) -> Any:  # noqa: ARG002
         return self
 
 

@@ -79,6 +79,9 @@ class TeamCourse:
         """The members after an event: whoever is added belongs from then on."""
         return replace(self, listed=_moved(self.listed, event)) if self.is_moved_by(event) else self
 
+    async def shown_to(self, _viewer: Viewer, *, read: Read) -> "TeamCourse":  # noqa: ARG002
+        return self
+
     def before(self, event: Event) -> "TeamCourse":
         """The members before an event, after which they are these."""
         if not self.is_moved_by(event):
@@ -135,10 +138,18 @@ class TeamScope:
         )
         listed = frozenset(rows[0]["listed"]) if rows else frozenset()
         course = TeamCourse(self.team_id, bool(rows and rows[0]["is_todos"]), listed)
-        since = await log.read_arms(workspace_id, Arms(_OF_TEAM, (self.team_id,)), seq, read=read)
-        for event in reversed(since):
+        for event in reversed(await self._since(workspace_id, seq, read)):
             course = course.before(event)
         return course
+
+    async def _since(self, workspace_id: UUID, seq: int, read: Read) -> list[Event]:
+        """What happened to the team itself after a number."""
+        arms = Arms(_OF_TEAM, (self.team_id,))
+        found: list[Event] = []
+        while seq < log.SEQ_MAX:
+            events, seq = await log.read_arms(workspace_id, arms, seq, log.SEQ_MAX, read=read)
+            found += events
+        return found
 
     @classmethod
     async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:

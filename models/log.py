@@ -165,9 +165,7 @@ async def heads(
 
 
 def _head(row: Row) -> Head:
-    return Head(
-        epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"]
-    )
+    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"])
 
 
 def epoch_of(row: Row) -> UUID:
@@ -291,6 +289,11 @@ class Filter:
             return self
         by.require(Right.READ_OWN_LOG)
         return replace(self, own_of=by.agent_id)
+
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
 
     @property
     def is_kept(self) -> bool:

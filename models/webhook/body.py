@@ -91,6 +91,13 @@ def _delivery(event: Event) -> Fields:
     return {"delivery": event.data["delivery"]}
 
 
+def _closing(event: Event) -> Fields:
+    return {
+        "cause": event.data["cause"],
+        "closingReason": _named("ClosingReason", event.data.get("reason")),
+    }
+
+
 def _until(event: Event) -> Fields:
     return {"until": _instant(event.data.get("until"))}
 
@@ -210,7 +217,7 @@ _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.CONVERSATION_ASSIGNED: (_place,),
     Kind.CONVERSATION_UNASSIGNED: (_place,),
     Kind.CONVERSATION_TRANSFERRED: (_place,),
-    Kind.CONVERSATION_CLOSED: (_place,),
+    Kind.CONVERSATION_CLOSED: (_place, _closing),
     Kind.CONVERSATION_REOPENED: (_place,),
     Kind.CONVERSATION_HANDED_OFF: (_place,),
     Kind.CONVERSATION_SNOOZED: (_place, _until),

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from graphql import GraphQLField, get_named_type, is_leaf_type, is_required_argument
 
-from models import Webhook, Workspace, log, snooze
+from models import ClosingReason, Webhook, Workspace, log, snooze
 from models.access import SCOPES
 from models.agent import lapse_presence
 from models.base import IdlePeriod
@@ -168,11 +168,12 @@ async def _webhooks(company: BusyCompany) -> None:
 
 async def _conversations(workspace: Workspace, clock: Clock) -> None:
     by = by_system(workspace)
+    reason = await ClosingReason.add(by=by, name="Won")
     again = CloseStep(key="again")
     await published(workspace, again, trigger=Trigger.CONVERSATION_CLOSED)
     closed = await a_conversation(workspace, channel=await a_channel(workspace))
     async with working(closed.id, by=by) as conversation:
-        await close(conversation, by=by)
+        await close(conversation, by=by, reason_id=reason.id)
     held = await a_conversation(workspace, holder=await an_agent(workspace))
     async with working(held.id, by=by) as conversation:
         until = await fetchval("SELECT relevo_now() + interval '1 hour'")

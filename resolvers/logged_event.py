@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from models.event import Kind
+from models.event import AUDIT, Kind
 from models.log import Event, Position
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
@@ -18,7 +18,11 @@ from resolvers.workflow import Workflow, workflow_of
 described(
     Kind,
     "EventKind",
-    **{kind.name: f"{kind.name.replace('_', ' ').capitalize()}." for kind in Kind},
+    **{
+        kind.name: f"{kind.name.replace('_', ' ').capitalize()}."
+        + (" Kept for ever." if kind in AUDIT else "")
+        for kind in Kind
+    },
 )
 
 

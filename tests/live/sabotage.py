@@ -6,11 +6,12 @@ Each defect is one that a subscription could have unseen: the numbers go on, the
 """
 
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from api.cli import main
-from models import log
+from models import log, ring
 from models.log import Event, Position
 from models.stream import Reader
 
@@ -31,13 +32,23 @@ def disordering(batch: list[Event]) -> list[Event]:
 
 
 def batches(change: Callable[[list[Event]], list[Event]]) -> None:
-    follow = Reader.follow
+    take = Reader.take
 
-    async def changed(self: Reader, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        async for batch in follow(self, *args, **kwargs):
-            yield change(batch)
+    async def changed(self: Reader, *args: Any) -> Any:
+        batch = await take(self, *args)
+        return replace(batch, events=change(list(batch.events)))
 
-    Reader.follow = changed  # type: ignore[method-assign]  # broken on purpose
+    Reader.take = changed  # type: ignore[method-assign]  # broken on purpose
+
+
+def unfiled() -> None:
+    """Who follows a queue is not told of what left it."""
+    keys_of = ring.keys_of
+
+    def fewer(event: Event) -> set[Any]:
+        return keys_of(event) - {("queue", event.from_queue_id)}
+
+    ring.keys_of = fewer  # type: ignore[attr-defined]  # too
 
 
 def cursors(shift: int) -> None:
@@ -57,6 +68,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "skips": lambda: batches(skipping),
     "repeats": lambda: batches(repeating),
     "disorders": lambda: batches(disordering),
+    "unfiled": unfiled,
     "cursor-ahead": lambda: cursors(1),
     "cursor-behind": lambda: cursors(-1),
 }

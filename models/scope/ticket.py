@@ -20,7 +20,10 @@ from models.visibility import quoted
 WATCHED_MAX = 1_000
 # Viewers whose sight is asked for in one statement, each with a condition of its own.
 VIEWERS_MAX = 50
-# An agent may see a ticket by way of the contact, too.
+# What shows a ticket, of what can be changed of it; and its events that change nothing else.
+_SHOWING = frozenset({"assignee_id", "department_id", "requester_id"})
+_SAID_OR_DONE = frozenset({Kind.TICKET_UPDATED, Kind.TICKET_ACTION_ADDED})
+# An agent may see a ticket by way of its contact, too.
 _OF_CONTACTS = frozenset({Kind.CONTACT_OWNER_SET, Kind.CONTACT_MERGED, Kind.CONTACT_SPLIT})
 
 
@@ -101,7 +104,9 @@ class TicketCourse:
         return self.ticket_id in event.ticket_ids
 
     def moves_access(self, event: Event) -> bool:
-        """Its own events do, and those that take away what shows it."""
+        """Other people, links and contacts of it do, and what takes away a conversation of it."""
+        if event.kind in _SAID_OR_DONE:
+            return not _SHOWING.isdisjoint(event.data.get("changed", ()))
         return self.concerns(event) or event.kind in _OF_CONTACTS or moves(event)
 
     def after(self, _event: Event) -> "TicketCourse":

@@ -1,7 +1,7 @@
 """The ring of a workspace: who is told of what, and who has to read elsewhere."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -267,50 +267,78 @@ STEP = st.one_of(
 )
 
 
+@dataclass(eq=False)
+class Reading:
+    """A follower of some queues, and what it was given since a number."""
+
+    ring: Ring
+    queues: set[UUID]
+    start: int
+    given: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.follower = Follower(self.ring, map(in_queue, self.queues), self.start)
+
+    def expected(self, logged: list[Event]) -> list[int]:
+        return [e.seq for e in logged if e.seq > self.start and e.to_queue_id in self.queues]
+
+    def catch_up(self, logged: list[Event]) -> None:
+        while True:
+            after = self.follower.seq
+            events = self.follower.take()
+            if events is None:
+                self.given += [seq for seq in self.expected(logged) if seq > after]
+                self.follower.rewind(self.ring.last)
+            else:
+                self.given += seqs(events)
+            if not self.follower._ready:
+                return
+
+
+class Walk:
+    """A ring that grows, and those who join and leave."""
+
+    def __init__(self) -> None:
+        self.ring = Ring(HEAD)
+        self.logged: list[Event] = []
+        self.readings: list[Reading] = []
+
+    def log(self, queues: list[UUID]) -> None:
+        start = len(self.logged) + 1
+        new = [of_queue(start + place, id) for place, id in enumerate(queues)]
+        self.logged += new
+        self.ring.add(new)
+
+    def join(self, queues: set[UUID]) -> None:
+        self.readings.append(Reading(self.ring, queues, max(0, self.ring.last - 3)))
+
+    def take(self, which: int) -> Reading | None:
+        if not self.readings:
+            return None
+        reading = self.readings[which % len(self.readings)]
+        reading.catch_up(self.logged)
+        return reading
+
+    def leave(self, which: int) -> None:
+        if reading := self.take(which):
+            reading.follower.leave()
+            self.readings.remove(reading)
+
+
 @settings(max_examples=200, deadline=None)
 @given(size=st.integers(1, 5), steps=st.lists(STEP, max_size=40))
-def test_what_is_given_or_to_be_read_is_all_of_it(
-    size: int, steps: list[tuple[str, object]]
-) -> None:
+def test_what_is_given_or_to_be_read_is_all_of_it(size: int, steps: list[tuple[str, Any]]) -> None:
     """Whatever the order of joining, leaving, growing and forgetting: each event once, in order."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rings, "RING_SIZE_MAX", size)
         patched.setattr(rings, "TAKE_SIZE_MAX", 2)
-        _play(Ring(HEAD), steps)
+        walk = Walk()
+        for action, what in steps:
+            getattr(walk, action)(what)
+        for reading in walk.readings:
+            reading.catch_up(walk.logged)
 
-
-def _play(ring: Ring, steps: list[tuple[str, object]]) -> None:
-    logged: list[Event] = []
-    following: list[tuple[Follower, set[UUID], list[int], int]] = []
-
-    def catch_up(follower: Follower, queues: set[UUID], given: list[int]) -> None:
-        while True:
-            after = follower.seq
-            events = follower.take()
-            if events is None:
-                events = [e for e in logged if e.seq > after and e.to_queue_id in queues]
-                follower.rewind(ring.last)
-            given += [event.seq for event in events]
-            if not follower._ready:
-                return
-
-    for action, what in steps:
-        if action == "log":
-            new = [of_queue(len(logged) + 1 + n, id) for n, id in enumerate(what)]  # type: ignore[var-annotated,arg-type]
-            logged += new
-            ring.add(new)
-        elif action == "join":
-            start = max(0, ring.last - 3)
-            queues = set(what)  # type: ignore[call-overload]
-            follower = Follower(ring, map(in_queue, queues), start)
-            following.append((follower, queues, [], start))
-        elif following and action in ("leave", "take"):
-            follower, queues, given, start = following[what % len(following)]  # type: ignore[operator]
-            catch_up(follower, queues, given)
-            if action == "leave":
-                follower.leave()
-                following.remove((follower, queues, given, start))
-    for follower, queues, given, start in following:
-        catch_up(follower, queues, given)
-        assert given == [e.seq for e in logged if e.seq > start and e.to_queue_id in queues]
-    assert len(ring._events) <= rings.RING_SIZE_MAX
+        assert [reading.given for reading in walk.readings] == [
+            reading.expected(walk.logged) for reading in walk.readings
+        ]
+        assert len(walk.ring._events) <= size

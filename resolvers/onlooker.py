@@ -19,7 +19,7 @@ from resolvers import projections
 from resolvers.loaders import Loaders, Row
 
 
-class Personal(Exception):
+class Personal(AttributeError):
     """The answer depends on who exactly asks, so nobody shares it."""
 
 

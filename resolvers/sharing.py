@@ -9,8 +9,10 @@ execution of its own.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from time import monotonic
 from typing import Any, cast
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -40,7 +42,9 @@ from resolvers.masking import present
 from resolvers.onlooker import Notes
 
 ANSWERS_KEPT_MAX = 2_048
-ANSWER_BYTES_KEPT_MAX = 32 * 2**20
+# Long enough for those that are a little slower; who comes later is told how things are by then.
+ANSWER_SECONDS_MAX = 5.0
+ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
 # Of all subscriptions together, so that commands always find connections to the database.
 EXECUTIONS_MAX = 8
 # Events that came at once are executed together and sent together, and no more than these.
@@ -74,6 +78,11 @@ class Answer:
     payload: str
     notes: Notes
     is_sound: bool
+    made_at: float = field(default_factory=monotonic)
+
+    @property
+    def is_new(self) -> bool:
+        return monotonic() - self.made_at < ANSWER_SECONDS_MAX
 
 
 class Answers:
@@ -87,7 +96,7 @@ class Answers:
 
     def begin(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> None:
         """See to it that there will be an answer, without waiting for it."""
-        if key in self._kept or key in self._running:
+        if key in self._running or self._find(key):
             return
         # A task of its own: whoever asked first may leave before the others have their answer.
         task = asyncio.create_task(self._execute(execute))
@@ -95,11 +104,15 @@ class Answers:
         task.add_done_callback(lambda done: self._ended(key, done))
 
     async def of(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> Answer:
-        kept = self._kept.get(key)
+        kept = self._find(key)
         if kept is not None:
             return kept
         self.begin(key, execute)
         return await asyncio.shield(self._running[key])
+
+    def _find(self, key: Hashable) -> Answer | None:
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.is_new else None
 
     async def _execute(self, execute: Callable[[], Awaitable[Answer]]) -> Answer:
         async with self._executions:
@@ -110,11 +123,19 @@ class Answers:
         # What failed is told to those who wait for it, and tried again for the next.
         if task.cancelled() or task.exception() or not task.result().is_sound:
             return
+        self._forget(key)
         self._kept[key] = task.result()
         self._characters += len(task.result().payload)
-        while len(self._kept) > ANSWERS_KEPT_MAX or self._characters > ANSWER_BYTES_KEPT_MAX:
-            _, oldest = self._kept.popitem(last=False)
-            self._characters -= len(oldest.payload)
+        while self._is_full or not next(iter(self._kept.values())).is_new:
+            self._forget(next(iter(self._kept)))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._kept) > ANSWERS_KEPT_MAX or self._characters > ANSWER_CHARACTERS_KEPT_MAX
+
+    def _forget(self, key: Hashable) -> None:
+        if (forgotten := self._kept.pop(key, None)) is not None:
+            self._characters -= len(forgotten.payload)
 
 
 ANSWERS = Answers()
@@ -195,7 +216,8 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         result = await self._executed(shown.show(shown.item), context)
         # Its errors come from asking who asks; nobody gets to see them.
         errors = None if notes.is_personal else result.errors
-        return _answer(result.data, errors, notes, uuid4().hex)
+        # Whoever logs them may look at everything that there is, and is none of those who ask.
+        return _answer(result.data, errors, copy(notes), uuid4().hex)
 
     async def _for_one(self, shown: Shown, request_id: str) -> Answer:
         """As this subscriber sees it, with the rights that it has by then."""
@@ -255,7 +277,7 @@ def _question(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
     """What is asked, apart from where in the log to begin."""
     assert operation.loc is not None  # noqa: S101 - we parse with places
     name = operation.name.value if operation.name else None
-    text, beginning = _without_beginning(operation.loc.source.body, name)
+    text, beginning = without_beginning(operation.loc.source.body, name)
     kept = {name: value for name, value in variables.items() if name not in beginning}
     try:
         return (text, name, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS))
@@ -265,7 +287,7 @@ def _question(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
 
 
 @lru_cache(maxsize=DOCUMENTS_CACHED_MAX * 4)
-def _without_beginning(text: str, name: str | None) -> tuple[str, frozenset[str]]:
+def without_beginning(text: str, name: str | None) -> tuple[str, frozenset[str]]:
     """A document without the cursors that its subscription begins after, and their variables."""
     document = parsed(text)
     operation = next(each for each in operations(document) if name in (None, _name(each)))

@@ -5,10 +5,9 @@ import json
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,6 +26,8 @@ from tests.factories import a_message, by_system
 from tests.resolvers.client import Company, a_company, integration_of, session_of
 from tests.web import Web, running
 
+pytestmark = pytest.mark.timeout(100)
+
 TRANSPORT = Subprotocol("graphql-transport-ws")
 QUEUE = """
     subscription ($queue: ID!, $after: String) {
@@ -38,10 +39,10 @@ QUEUE = """
         }
     }
 """
-KILLS = 3
+KILLS = 2
 SEEN_BETWEEN_KILLS = 5
 MESSAGE_SECONDS = 0.05
-FOLLOW_SECONDS_MAX = 40
+FOLLOW_SECONDS_MAX = 60
 SOCKETS = 20
 STREAMS = 5
 STALLED = 2
@@ -53,10 +54,20 @@ async def company(database: str) -> Company:
     return await a_company()
 
 
-@pytest.fixture
-async def web(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Web]:
-    async with running(database, redis_url, tmp_path) as web:
+@pytest.fixture(scope="module")
+async def process(
+    pool: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Web]:
+    async with running(pool, redis_url, tmp_path_factory.mktemp("web")) as web:
         yield web
+
+
+@pytest.fixture
+async def web(process: Web) -> Web:
+    """One for the whole module: whoever ended it leaves the next to start it again."""
+    if not process.is_up.is_set():
+        await process.start()
+    return process
 
 
 @dataclass
@@ -79,6 +90,13 @@ class Follower:
         if "seq" in item:
             self.seqs.append(item["seq"])
         self.grown.set()
+
+    async def follow(self, transport: str) -> None:
+        """For ever, whenever there is somebody to follow."""
+        by = {"socket": self.follow_by_socket, "stream": self.follow_by_stream}[transport]
+        while True:
+            await self.web.is_up.wait()
+            await by()
 
     async def seen(self, size: int) -> None:
         while len(self.seqs) < size:
@@ -112,13 +130,6 @@ class Follower:
                         self.take(json.loads(line[6:])["data"]["queueChanged"])
 
 
-async def always(follow: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await follow()
-        # What ends at once, for nobody listens yet, is not tried again in the same turn.
-        await asyncio.sleep(0)
-
-
 @asynccontextmanager
 async def in_background(work: Awaitable[Any]) -> AsyncIterator[None]:
     task = asyncio.ensure_future(work)
@@ -130,16 +141,15 @@ async def in_background(work: Awaitable[Any]) -> AsyncIterator[None]:
             await task
 
 
-async def customers_write(channel: Channel, redis_url: str, enough: asyncio.Event) -> None:
+async def customers_write(channel: Channel, redis_url: str) -> None:
     """A new customer every moment, of whom web processes are told as another process tells."""
     wakeups = Wakeups(redis_url)
     forget = database.on_commit(wakeups.committed)
     wakeups.start()
     try:
-        while not enough.is_set():
+        while True:
             await a_message(channel)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(enough.wait(), MESSAGE_SECONDS)
+            await asyncio.sleep(MESSAGE_SECONDS)
     finally:
         forget()
         await wakeups.stop()
@@ -150,18 +160,14 @@ async def test_a_client_loses_and_repeats_nothing_while_the_server_is_killed(
     company: Company, web: Web, redis_url: str, transport: str
 ) -> None:
     follower = Follower(web, await integration_of(company.workspace), company.id("Queue"))
-    follow = {"socket": follower.follow_by_socket, "stream": follower.follow_by_stream}[transport]
     before = await newest_of_queue(company)
-    enough = asyncio.Event()
-    async with asyncio.timeout(FOLLOW_SECONDS_MAX), in_background(always(follow)):
+    async with asyncio.timeout(FOLLOW_SECONDS_MAX), in_background(follower.follow(transport)):
         await follower.grown.wait()
-        writing = asyncio.create_task(customers_write(company.channel, redis_url, enough))
-        for _ in range(KILLS):
-            await follower.seen(len(follower.seqs) + SEEN_BETWEEN_KILLS)
-            await web.end(signal.SIGKILL)
-            await web.start()
-        enough.set()
-        await writing
+        async with in_background(customers_write(company.channel, redis_url)):
+            for _ in range(KILLS):
+                await follower.seen(len(follower.seqs) + SEEN_BETWEEN_KILLS)
+                await web.end(signal.SIGKILL)
+                await web.start()
         logged = [seq for seq in await seqs_of_queue(company) if seq > before]
         await follower.seen(len(logged))
 

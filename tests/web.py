@@ -27,6 +27,7 @@ class Web:
     log: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    is_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def address(self) -> str:
@@ -36,6 +37,7 @@ class Web:
         """Returns when it serves."""
         self._start()
         await asyncio.to_thread(eventually, self._is_ready)
+        self.is_up.set()
 
     def _start(self) -> None:
         environment = {
@@ -65,6 +67,7 @@ class Web:
     async def end(self, number: signal.Signals) -> int:
         """Its exit code."""
         assert self.process is not None
+        self.is_up.clear()
         self.process.send_signal(number)
         return await asyncio.to_thread(self.process.wait, END_SECONDS_MAX)
 

@@ -16,7 +16,7 @@ from tests.live.traffic import Traffic, flowing
 
 SUBSCRIBERS_PER_TOKEN = 15
 EVENTS_BETWEEN_KILLS = 20
-CALAMITIES = ("web0", "Valkey", "web1", "flush", "PostgreSQL", "worker")
+CALAMITIES = ("web0", "Valkey", "web1", "flush", "PostgreSQL", "worker0")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from models.errors import Unauthenticated
 from models.settings import Settings
 from models.stream import Reader
 from models.wakeup import Wakeups
+from models.webhook import target
 from resolvers.context import Context
 from resolvers.schema import schema
 
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> Starlette:
         reader.start()
         jobs = Jobs(settings.redis_url or "")
         queue.hand_over_to(jobs.drain)
-        team.reserve_groups(reserved=settings.groups_reserved)
+        _leave_to_the_installation(settings)
         await rehearse(settings.database_pool_max)
         _spare_the_collector()
         try:
@@ -70,6 +71,11 @@ def create_app(settings: Settings) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+def _leave_to_the_installation(settings: Settings) -> None:
+    team.reserve_groups(reserved=settings.groups_reserved)
+    target.allow(settings.webhook_targets_allowed)
 
 
 def _spare_the_collector() -> None:

@@ -28,8 +28,9 @@
         ├── ClosingReasonRequired  ClosingReasonInactive  SummaryRequired  NameTaken
         ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
         │   AlreadyLinked  RequesterRequired  TicketChanged
-        └── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
-            WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
+        ├── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
+        │   WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
+        └── WebhookTargetNotAllowed  WebhookChanged  WebhookNotActive  RedeliveryOutOfRange
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
 lower camel case to ids, numbers and enum values.

@@ -13,7 +13,8 @@ import orjson
 
 from models.access import Actor, ActorKind, Right
 from models.database import Read, Row, Transaction, fetch
-from models.errors import InvalidCursor
+from models.decision import Rule
+from models.errors import InvalidCursor, NotFound
 from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
@@ -68,6 +69,12 @@ class Event:
         fields["actor_kind"] = ActorKind(fields["actor_kind"])
         fields["data"] = orjson.loads(fields["data"]) if fields["data"] else {}
         return cls(**fields)
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which rule chose the place; none for one that only a newer version knows."""
+        rule = str(self.data.get("rule"))
+        return Rule(rule) if rule in Rule.__members__ else None
 
 
 COLUMNS = ", ".join(f"e.{name}" for name in Event.__slots__)
@@ -158,8 +165,33 @@ async def heads(
 
 
 def _head(row: Row) -> Head:
-    epoch = uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
-    return Head(epoch, row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"])
+    return Head(
+        epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"]
+    )
+
+
+def epoch_of(row: Row) -> UUID:
+    """The history that a log's epoch, its cluster and timeline stand for."""
+    return uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
+
+
+async def begin_other_history(workspace: str | None = None) -> int:
+    """Let no cursor of before fit any more, of the workspace of that name or of all; of how many.
+
+    For whoever brought back an older state of the database in a way that its identity does not
+    tell: what was logged after that state has its numbers again. Raises NotFound.
+    """
+    rows = await fetch(
+        """
+        UPDATE logs SET epoch = gen_random_uuid() WHERE $1::text IS NULL OR workspace_id = (
+            SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1)
+        RETURNING workspace_id
+        """,
+        workspace,
+    )
+    if workspace is not None and not rows:
+        raise NotFound(f"workspace as {workspace!r}")
+    return len(rows)
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:

@@ -50,7 +50,8 @@ class EventFilter:
     def parts(self) -> log.Filter:
         """The filter in the log's terms."""
         return log.Filter(
-            kinds=self.kinds,
+            # Said twice, a kind is said once: there are only so many.
+            kinds=None if self.kinds is None else list(dict.fromkeys(self.kinds)),
             conversation_id=decode_maybe("Conversation", self.conversation_id),
             queue_id=decode_maybe("Queue", self.queue_id),
             agent_id=decode_maybe("Agent", self.agent_id),

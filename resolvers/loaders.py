@@ -111,6 +111,10 @@ class Loaders:
         return self._by_key(projections.SNIPPET)
 
     @cached_property
+    def webhooks(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(projections.WEBHOOK)
+
+    @cached_property
     def variables(self) -> "DataLoader[UUID, variable.Values | None]":
         """What the variables of texts stand for when the actor writes, by conversation."""
 

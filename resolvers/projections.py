@@ -82,6 +82,13 @@ MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
 """
+WEBHOOK = """
+    SELECT id, name, url, filter, status, delivered_seq, missed_count, attempts, failing_since,
+           next_attempt_at, failure, status_code, delivered_at, disabled_at, version, created_at,
+           CASE WHEN previous_secret_until > relevo_now() THEN previous_secret_until END
+               AS previous_secret_until
+    FROM webhooks WHERE workspace_id = $1 AND id = ANY($2)
+"""
 CLOSING_REASON = """
     SELECT id, name, is_active FROM closing_reasons WHERE workspace_id = $1 AND id = ANY($2)
 """

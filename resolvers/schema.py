@@ -39,6 +39,7 @@ from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
+from resolvers.webhooks import WebhookMutation, WebhookQuery
 from resolvers.workflow_runs import WorkflowRunMutation, WorkflowRunQuery
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
@@ -61,6 +62,7 @@ class Query(
     ReportQuery,
     TicketQuery,
     WorkflowRunQuery,
+    WebhookQuery,
 ):
     pass
 
@@ -92,6 +94,7 @@ class Mutation(
     WorkflowMutation,
     TicketMutation,
     WorkflowRunMutation,
+    WebhookMutation,
 ):
     pass
 

@@ -15,7 +15,7 @@ from models.access import Actor
 from models.base import Line
 from models.conversation import Status
 from models.database import fetch, snapshot, tx
-from models.errors import DomainError, InvalidCursor
+from models.errors import DomainError, InvalidCursor, NotFound
 from models.event import Kind
 from models.log import Position
 from models.look import look as look_at
@@ -189,6 +189,23 @@ async def test_each_history_has_its_own_epoch(workspace: Workspace) -> None:
     after = await log.head(workspace.id)
     assert again.holds(before.position)
     assert not after.holds(before.position)
+
+
+async def test_another_history_is_begun_for_one_workspace_or_for_all(workspace: Workspace) -> None:
+    rival = await a_workspace("Rival")
+    ours, theirs = await log.head(workspace.id), await log.head(rival.id)
+
+    assert await log.begin_other_history("Rival") == 1
+
+    assert (await log.head(workspace.id)).holds(ours.position)
+    assert not (await log.head(rival.id)).holds(theirs.position)
+    assert await log.begin_other_history() == 2
+    assert not (await log.head(workspace.id)).holds(ours.position)
+
+
+async def test_another_history_of_nobody_is_not_begun(workspace: Workspace) -> None:
+    with pytest.raises(NotFound):
+        await log.begin_other_history("Nobody")
 
 
 # -- A snapshot is the sum of the events before it

@@ -16,6 +16,7 @@ from models.reopening import reopen
 from models.report import invariant as report_invariant
 from models.ticket import invariant as ticket_invariant
 from models.verify import violations, violations_in
+from models.webhook import invariant as webhook_invariant
 from models.workflow import invariant as workflow_invariant
 from models.workflow.definition import AssignStep, Trigger
 from models.workflow.run import start_by_hand
@@ -29,6 +30,7 @@ from tests.factories import (
     a_message,
     a_team,
     a_ticket,
+    a_webhook,
     a_workflow,
     an_agent,
     by_system,
@@ -208,6 +210,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.MERGED_HAVE_NOTHING,
         "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
     ),
+    (webhook_invariant.WITHIN_THE_LOG, f"UPDATE webhooks SET delivered_seq = {NEWEST} + 1"),
+    (webhook_invariant.WEBHOOK_HAS_AN_EVENT, "UPDATE webhooks SET id = gen_random_uuid()"),
     (ticket_invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
     (
         ticket_invariant.TICKETS_WITHOUT_HOLES,
@@ -368,6 +372,7 @@ async def office(workspace: Workspace) -> Workspace:
     for _ in range(2):
         await a_ticket(twins[0])
     await a_waiting_run(workspace, manual, automatic, agent)
+    await a_webhook(workspace)
     return workspace
 
 

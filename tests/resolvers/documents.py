@@ -65,6 +65,7 @@ NAMED = {
     "teamIds": "Team",
     "transfersTo": "Team",
     "tokenId": "Token",
+    "webhookId": "Webhook",
     "workflowId": "Workflow",
 }
 
@@ -299,6 +300,11 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "ticketLinkReject": _ids("conversationId"),
     "ticketUpdate": _ids("ticketId"),
     "tokenRevoke": _ids("tokenId"),
+    "webhook": (("id",),),
+    "webhookDelete": _ids("webhookId"),
+    "webhookRedeliver": _ids("webhookId"),
+    "webhookTest": _ids("webhookId"),
+    "webhookUpdate": _ids("webhookId"),
     "workflowArchive": _ids("workflowId"),
     "workflowCreate": _WRITTEN,
     "workflowCreateFromTemplate": _ids("agentId", "tagId"),
@@ -336,6 +342,7 @@ INSTEAD: Mapping[tuple[str, str], str] = {
     ("teamMemberAdd", "teamId"): "department",
     ("teamMemberRemove", "teamId"): "department",
     ("teamMemberRemove", "agentId"): "operator",
+    ("webhookDelete", "webhookId"): "spare_webhook",
     ("workflowArchive", "workflowId"): "spare_workflow",
     ("workflowRun", "workflowId"): "manual_workflow",
 }
@@ -418,6 +425,9 @@ VALID: Mapping[str, dict[str, Any]] = {
     "ticketCreate": {"input": {"subject": "The light is out"}},
     "ticketUpdate": {"input": {"subject": "The light is on"}},
     "tokenCreate": {"input": {"name": "Script", "scopes": []}},
+    "webhookCreate": {"input": {"name": "Till", "url": "https://example.com/till"}},
+    "webhookRedeliver": {"input": {"fromSeq": 1}},
+    "webhookUpdate": {"input": {"name": "Till", "rotateSecret": True}},
     "workflowCreate": {"input": {"name": "At home", "definition": _DEFINITION}},
     "workflowCreateFromTemplate": {"input": {"name": "VIP", "template": "DEDICATED_AGENT"}},
     "workflowUpdate": {"input": {"name": "In Lima", "definition": _DEFINITION}},

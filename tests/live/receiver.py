@@ -1,7 +1,8 @@
 """A process of its own that webhooks are sent to, and that behaves badly from time to time.
 
-    python -m tests.live.receiver PORT FILE SEED
+    python -m tests.live.receiver PORT FILE SEED BAD
 
+BAD of a hundred requests are not simply accepted.
 Each request is a line of the file before it is answered, so that a killed one forgets nothing.
 """
 
@@ -9,18 +10,22 @@ import asyncio
 import json
 import random
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-SLOW_SECONDS_MAX = 1.0
-# How often it does what, in a hundred requests.
-MANNERS = {"accepts": 80, "refuses": 6, "is slow": 8, "vanishes": 3, "accepts and vanishes": 3}
+SLOW_SECONDS = 0.5
+ACCEPTING = ("accepts", "is slow", "accepts and vanishes")
+BAD = ("refuses", "is slow", "vanishes", "accepts and vanishes")
 
 
-async def serve(port: int, file: TextIO, choose: random.Random) -> None:
+async def serve(port: int, file: TextIO, choose: random.Random, bad: int) -> None:
+    def manner() -> str:
+        return choose.choice(BAD) if choose.random() < bad / 100 else "accepts"
+
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await _take(reader, writer, file, choose):
+            while await _take(reader, writer, file, manner):
                 pass
         writer.transport.abort()
 
@@ -32,16 +37,15 @@ async def _take(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     file: TextIO,
-    choose: random.Random,
+    choose: Callable[[], str],
 ) -> bool:
     """Whether the connection goes on after one more request."""
     line, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = dict(field.lower().split(": ", 1) for field in fields if field)
     body = json.loads(await reader.readexactly(int(headers["content-length"])))
-    (manner,) = choose.choices(list(MANNERS), list(MANNERS.values()))
-    path, seq = line.split(" ")[1], body["data"]["seq"]
+    manner, path, seq = choose(), line.split(" ")[1], body["data"]["seq"]
     if manner == "is slow":
-        await asyncio.sleep(choose.random() * SLOW_SECONDS_MAX)
+        await asyncio.sleep(SLOW_SECONDS)
     file.write(json.dumps([path, seq, manner, headers["webhook-id"]]) + "\n")
     file.flush()
     if manner in ("accepts", "is slow"):
@@ -55,5 +59,6 @@ async def _take(
 
 
 if __name__ == "__main__":
-    with open(sys.argv[2], "a") as opened:
-        asyncio.run(serve(int(sys.argv[1]), opened, random.Random(int(sys.argv[3]))))
+    port, path, seed, bad = sys.argv[1:]
+    with open(path, "a") as opened:
+        asyncio.run(serve(int(port), opened, random.Random(seed), int(bad)))

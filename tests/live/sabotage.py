@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from api import stall
 from api.cli import main
-from models import log, ring
+from models import event_key, log, ring, subscription
 from models.log import Event, Position
 from models.stream import Reader
 
@@ -38,17 +39,16 @@ def batches(change: Callable[[list[Event]], list[Event]]) -> None:
         batch = await take(self, *args)
         return replace(batch, events=change(list(batch.events)))
 
-    Reader.take = changed  # type: ignore[method-assign]  # broken on purpose
+    Reader.take = changed  # type: ignore[assignment, method-assign]  # broken on purpose
 
 
 def unfiled() -> None:
     """Who follows a queue is not told of what left it."""
-    keys_of = ring.keys_of
 
-    def fewer(event: Event) -> set[Any]:
-        return keys_of(event) - {("queue", event.from_queue_id)}
+    def fewer(event: Event) -> set[event_key.Key]:
+        return event_key.keys_of(event) - {("queue", event.from_queue_id)}
 
-    ring.keys_of = fewer  # type: ignore[attr-defined]  # too
+    setattr(ring, "keys_of", fewer)  # noqa: B010 - it is imported there, not exported
 
 
 def cursors(shift: int) -> None:
@@ -61,7 +61,18 @@ def cursors(shift: int) -> None:
         return Position(position.epoch, max(position.seq + shift, 0), position.at)
 
     Position.of_cursor = classmethod(shifted)  # type: ignore[assignment, method-assign]  # too
-    log.Head.holds = lambda self, at: at.seq > self.seq or holds(self, at)  # type: ignore[method-assign]  # too
+    log.Head.holds = lambda self, at: at.seq > self.seq or holds(self, at)  # type: ignore[assignment, method-assign]  # too
+
+
+def keeping() -> None:
+    """Nobody is asked again whether they still may see what they follow."""
+    setattr(subscription, "access_keys", lambda _event: set())  # noqa: B010 - imported there, too
+
+
+def patient() -> None:
+    """Who reads nothing is waited for, by us and by the kernel."""
+    stall.STALL_SECONDS_MAX = 1_000.0
+    stall.UNANSWERED_SECONDS_MAX = 1_000
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
@@ -69,6 +80,8 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "repeats": lambda: batches(repeating),
     "disorders": lambda: batches(disordering),
     "unfiled": unfiled,
+    "keeps": keeping,
+    "waits": patient,
     "cursor-ahead": lambda: cursors(1),
     "cursor-behind": lambda: cursors(-1),
 }

@@ -165,9 +165,7 @@ async def heads(
 
 
 def _head(row: Row) -> Head:
-    return Head(
-        epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"]
-    )
+    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"])
 
 
 def epoch_of(row: Row) -> UUID:
@@ -292,6 +290,11 @@ class Filter:
         by.require(Right.READ_OWN_LOG)
         return replace(self, own_of=by.agent_id)
 
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
+
     @property
     def is_kept(self) -> bool:
         """Whether all such events are kept for ever."""
@@ -312,13 +315,19 @@ class Filter:
 
     @property
     def arms(self) -> Arms:
-        """By one index, the most selective, where one fits; the rest is compared."""
+        """By one index, the most selective, where one fits; the rest is compared.
+
+        Where nothing else is asked for, nothing is: the planner would take what is compared for
+        rare, and read and sort all of a busy queue for the first few.
+        """
         named = [name for name in _BY_INDEX if getattr(self, name) is not None]
+        is_more = len(named) != 1 or self.kinds is not None
         return Arms(
             _BY_INDEX[named[0]] if named else (),
             self.arguments,
-            rest=HOLDS,
-            windowed=len(named) > 1 or self.kinds is not None,
+            # The arguments are there in any case.
+            rest=HOLDS if is_more else f"(({HOLDS}) OR true)",
+            windowed=is_more,
         )
 
 

@@ -29,7 +29,7 @@ _TOLD: dict[Kind, str] = {
     ),
     Kind.CONVERSATION_CLOSED: (
         "A conversation ended, out of `fromQueue` if it waited, from `fromAgent` if somebody held "
-        "it; its closure says why."
+        "it; `cause` and `closingReason` say why."
     ),
     Kind.CONVERSATION_REOPENED: (
         "A closed conversation goes on, because its contact came back or because somebody "

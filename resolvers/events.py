@@ -26,12 +26,14 @@ from resolvers.logged_event import (
 from resolvers.settings import tag_of
 from resolvers.ticket import Ticket, ticket_of
 from resolvers.types import (
+    ClosingReason,
     Owner,
     Tag,
     Team,
+    closing_reason_of,
     team_of,
 )
-from resolvers.vocabulary import Delivery
+from resolvers.vocabulary import Cause, Delivery
 from resolvers.webhook_events import WEBHOOK_TYPES
 from resolvers.workflow_run import WorkflowRun, workflow_run_of
 
@@ -56,7 +58,6 @@ ConversationUnassigned = fact(
     "ConversationUnassigned", ConversationEvent, "It went back to its queue."
 )
 ConversationTransferred = fact("ConversationTransferred", ConversationEvent, "It was handed over.")
-ConversationClosed = fact("ConversationClosed", ConversationEvent, "It ended.")
 ConversationReopened = fact("ConversationReopened", ConversationEvent, "It was opened again.")
 ConversationHandedOff = fact(
     "ConversationHandedOff", ConversationEvent, "The bot gave it to people."
@@ -186,6 +187,18 @@ ContactSplit = fact("ContactSplit", MergeEvent, "A merged contact was split agai
 MessageReceived = fact("MessageReceived", MessageEvent, "The customer wrote.")
 MessageSent = fact("MessageSent", MessageEvent, "The customer was answered.")
 NoteAdded = fact("NoteAdded", MessageEvent, "A private note was added.")
+
+
+@strawberry.type(description="It ended.")
+class ConversationClosed(ConversationEvent):
+    @strawberry.field(description="What ended it.")
+    def cause(self) -> Cause:
+        return Cause(self.event.data["cause"])
+
+    @strawberry.field(description="The reason that was given; null for none.")
+    async def closing_reason(self, info: Info) -> ClosingReason | None:
+        reason = self.event.data.get("reason")
+        return await closing_reason_of(info, UUID(reason) if reason else None)
 
 
 @strawberry.type(description="It was put off.")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from models.access import Right
 from models.database import Read
 from models.event_key import WORKSPACE, Key
 from models.log import Arms, Event, Filter
@@ -43,7 +42,7 @@ class LogScope(Steady):
 
     @classmethod
     async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:  # noqa: ARG003
-        return [viewer.actor.may(Right.READ_LOG) for _, viewer in asked]
+        return [scope.filter.is_within_sight(viewer.actor) for scope, viewer in asked]
 
     async def rows(self, _viewer: Viewer, *, limit: int, read: Read) -> Rows:  # noqa: ARG002
         return Rows()

@@ -3,10 +3,11 @@
     {"type": "CONVERSATION_ASSIGNED", "timestamp": "2026-...", "data": {"__typename": ...}}
 
 `type` is the event's kind, `timestamp` when it was logged, and `data` what GraphQL answers for it:
-every scalar of its type, and every record by its id alone. No names and no text, since a person
-can be erased from here and not from there: whoever is told asks for what it may see. So a receiver
-handles an event from a webhook, a subscription and the `events` query with the same code, and
-finds what only a delivery has beside `data` and never in it.
+every scalar of its type, and every record by its id alone, as the fragment in
+`api/webhook_body.graphql` asks for. No names and no text, since a person can be erased from here
+and not from there: whoever is told asks for what it may see. So a receiver handles an event from a
+webhook, a subscription and the `events` query with the same code, and finds what only a delivery
+has beside `data` and never in it.
 
 A record is named by its id also when it is gone since; GraphQL answers null for that.
 
@@ -88,6 +89,13 @@ def _message(event: Event) -> Fields:
 
 def _delivery(event: Event) -> Fields:
     return {"delivery": event.data["delivery"]}
+
+
+def _closing(event: Event) -> Fields:
+    return {
+        "cause": event.data["cause"],
+        "closingReason": _named("ClosingReason", event.data.get("reason")),
+    }
 
 
 def _until(event: Event) -> Fields:
@@ -209,7 +217,7 @@ _PARTS: dict[Kind, tuple[Part, ...]] = {
     Kind.CONVERSATION_ASSIGNED: (_place,),
     Kind.CONVERSATION_UNASSIGNED: (_place,),
     Kind.CONVERSATION_TRANSFERRED: (_place,),
-    Kind.CONVERSATION_CLOSED: (_place,),
+    Kind.CONVERSATION_CLOSED: (_place, _closing),
     Kind.CONVERSATION_REOPENED: (_place,),
     Kind.CONVERSATION_HANDED_OFF: (_place,),
     Kind.CONVERSATION_SNOOZED: (_place, _until),

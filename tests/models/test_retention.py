@@ -10,6 +10,8 @@ from models.database import fetch, fetchval, tx
 from models.event import AUDIT, Kind
 from models.log import Position
 from models.retention import EVENT_RETENTION_DAYS, forget_old
+from models.stream import Reader
+from models.subscription import LogScope, Reset, ResetReason, Resumed, Snapshot, subscribe
 from tests.conftest import Clock
 from tests.factories import (
     a_conversation,
@@ -194,6 +196,29 @@ async def test_a_position_that_is_forgotten_is_no_longer_held(
     assert not head.holds(position)
     assert head.holds(head.floor)
     assert head.holds(Position(head.epoch, head.seq, head.at))
+
+
+async def test_a_follower_who_comes_back_too_late_is_told_so_and_starts_afresh(
+    workspace: Workspace, clock: Clock
+) -> None:
+    boss, reader = by_system(workspace), Reader()
+    await log_of(workspace, TRAFFIC)
+    old = (await log.head(workspace.id)).position.cursor()
+    await log_of(workspace, TRAFFIC, TRAFFIC)
+    await clock.travel(days=EVENT_RETENTION_DAYS, seconds=1)
+    held = subscribe(reader, LogScope(), by=boss, after=old)
+    assert isinstance(await anext(held), Resumed)
+    await held.aclose()
+
+    await forgotten()
+
+    late = subscribe(reader, LogScope(), by=boss, after=old)
+    reset, opening = await anext(late), await anext(late)
+    await late.aclose()
+    assert isinstance(reset, Reset)
+    assert reset.reason is ResetReason.TOO_OLD
+    assert isinstance(opening, Snapshot)
+    assert opening.position == (await log.head(workspace.id)).position
 
 
 async def test_what_has_tables_of_its_own_outlives_its_events(

@@ -336,6 +336,29 @@ async def test_who_may_read_the_log_may_follow_it(
             await anext(items)
 
 
+async def test_an_agent_follows_its_own_part_of_the_log_and_nobody_elses(
+    workspace: Workspace, reader: Reader
+) -> None:
+    agent, peer = await an_agent(workspace), await an_agent(workspace)
+    conversation = await a_conversation(workspace, holder=peer)
+    by = as_agent(agent)
+    _, items = await opened(reader, LogScope(Filter().within_sight(by)), by)
+
+    async with working(conversation.id, by=by_system(workspace)) as locked:
+        await locked.note("Not its own.", by=by_system(workspace))
+    await availability(peer, Availability.AWAY)
+    async with working(conversation.id, by=by) as locked:
+        await locked.note("Of what another holds.", by=by)
+    await availability(agent, Availability.AWAY)
+
+    assert await kinds_until(items, Kind.AGENT_AVAILABILITY_CHANGED) == [
+        Kind.NOTE_ADDED,
+        Kind.AGENT_AVAILABILITY_CHANGED,
+    ]
+    with pytest.raises(NotFound):
+        await anext(subscribe(reader, LogScope(Filter(own_of=peer.id)), by=by))
+
+
 @pytest.mark.parametrize("name", ["team", "ticket"])
 async def test_of_another_workspace_nothing_is_found(
     workspace: Workspace, reader: Reader, name: str

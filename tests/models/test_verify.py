@@ -39,6 +39,7 @@ from tests.factories import (
 from tests.published import published
 
 NEWEST = "(SELECT max(seq) FROM events)"
+A_FLOOR = "UPDATE logs SET floor_seq = 2"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
 CHANGEABLE = "ALTER TABLE figures DISABLE TRIGGER figures_never_change;"
 IMMUTABLE_NO_MORE = "SET LOCAL session_replication_role = replica"
@@ -79,7 +80,15 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " channel_id = (SELECT id FROM channels LIMIT 1)",
     ),
     (invariant.NUMBERS_WITHOUT_HOLES, "DELETE FROM events WHERE seq = 2"),
-    (invariant.NUMBERS_WITHOUT_HOLES, "UPDATE logs SET floor_seq = 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"{A_FLOOR}; DELETE FROM events WHERE seq = 3"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"{A_FLOOR}; DELETE FROM events WHERE seq = {NEWEST} - 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"UPDATE logs SET floor_seq = {NEWEST}"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"UPDATE logs SET floor_seq = {NEWEST} + 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, "DELETE FROM events WHERE seq <= 2"),
+    (
+        invariant.AUDIT_KEPT_BELOW_THE_FLOOR,
+        f"{A_FLOOR}; UPDATE events SET kind = 'NOTE_ADDED' WHERE seq = 1",
+    ),
     (
         invariant.TIME_FOLLOWS_NUMBERS,
         f"UPDATE events SET logged_at = logged_at - interval '1 day' WHERE seq = {NEWEST}",
@@ -93,7 +102,12 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
     ),
     (invariant.CLOSURE_HAS_AN_EVENT, f"{IMMUTABLE_NO_MORE}; DELETE FROM closures"),
+    (
+        invariant.CLOSURE_HAS_AN_EVENT,
+        f"{A_FLOOR}; UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
+    ),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "UPDATE events SET data = data - 'assignment'"),
+    (invariant.ASSIGNMENT_HAS_AN_EVENT, f"{A_FLOOR}; UPDATE events SET data = NULL"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "DELETE FROM assignments WHERE ending = 'CLOSED'"),
     (
         invariant.TODOS_PER_LINE,
@@ -221,6 +235,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         ticket_invariant.TICKET_HAS_AN_EVENT,
         "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
+    ),
+    (
+        ticket_invariant.TICKET_HAS_AN_EVENT,
+        f"{A_FLOOR}; UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
     ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),

@@ -95,7 +95,7 @@ async def test_what_a_webhook_is_sent_is_shown_as_it_was_given(
 def test_a_filter_has_no_more_kinds_than_there_are() -> None:
     kinds = list(Kind)
 
-    assert EventFilter(kinds=kinds * 1_000).parts().kinds == kinds
+    assert list(EventFilter(kinds=kinds * 1_000).parts().kinds or ()) == kinds
 
 
 async def test_what_is_left_out_stays_and_null_is_a_value(company: Company, admin: Client) -> None:

@@ -49,7 +49,7 @@ async def test_no_subscriber_loses_repeats_or_reorders_an_event_whatever_is_kill
     report = await storm(cluster, companies, Plan(subscribers=SUBSCRIBERS))
 
     assert report.is_clean, [report.line(), *report.wrong]
-    assert report.counts["StreamResumed"] >= report.counts["cuts"] > 0
+    assert report.counts["StreamResumed"] > report.subscribers
     assert report.deliveries > report.subscribers
 
 

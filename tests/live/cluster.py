@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,22 +35,25 @@ RELEVO = ("-c", "from api.cli import main; main()")
 Result = TypeVar("Result")
 
 
-async def eventually(look: Callable[[], Awaitable[Result | None]]) -> Result:
+async def eventually(
+    look: Callable[[], Awaitable[Result | None]], seconds_max: float = PATIENCE_SECONDS
+) -> Result:
     """What it finds once it finds something; the only place that sleeps."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds_max
     while not (found := await look()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
+        assert time.monotonic() < deadline, f"not within {seconds_max} s"
         await asyncio.sleep(PROBE_SECONDS)
     return found
 
 
 @dataclass
 class Cluster:
-    """What runs, by name: `web0`, `web1`, `worker`, `PostgreSQL` and `Valkey`."""
+    """What runs, by name: `web0`, `web1`, `worker0`, `PostgreSQL` and `Valkey`."""
 
     home: Path
     engines: Engines
     ports: list[int]
+    settings: dict[str, str] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
     kills: int = 0
 
@@ -61,6 +64,7 @@ class Cluster:
             "DATABASE_URL": self.engines.database_url,
             "REDIS_URL": self.engines.redis_url,
             "RELEVO_LOG_LEVEL": "WARNING",
+            **self.settings,
         }
 
     def add(self, name: str, *command: str) -> None:
@@ -131,31 +135,44 @@ class Cluster:
 
 @asynccontextmanager
 async def a_cluster(
-    *, companies: int = 1, watchers: int = 2, broken: str | None = None
+    *,
+    companies: int = 1,
+    watchers: int = 2,
+    workers: int = 1,
+    settings: dict[str, str] | None = None,
+    broken: str | None = None,
 ) -> AsyncIterator[tuple[Cluster, list[dict[str, Any]]]]:
     """Everything runs, with companies in it; `broken` names a defect of the web processes.
 
     Durable: a commit that PostgreSQL forgets in a crash would be another history.
     """
+    serve = ("-m", "tests.live.sabotage", broken) if broken else RELEVO
     with a_home() as home, embedded(home) as engines:
-        cluster = Cluster(home, engines, [free_port() for _ in range(SERVERS)])
-        for child in engines.children:
-            cluster.children[child.name] = child
+        cluster = Cluster(home, engines, [free_port() for _ in range(SERVERS)], settings or {})
+        cluster.children = {child.name: child for child in engines.children}
         founded = await _found(cluster, companies, watchers)
-        serve = ("-m", "tests.live.sabotage", broken) if broken else RELEVO
         try:
-            for number, port in enumerate(cluster.ports):
-                cluster.add(f"web{number}", *serve, "serve", "--port", str(port))
-            cluster.add("worker", "-m", "workers")
-            for number in range(SERVERS):
-                await cluster.serves(f"web{number}")
+            await _start(cluster, serve, workers)
             yield cluster, founded
         finally:
-            ours = [it for it in cluster.children.values() if it not in engines.children]
-            for child in ours:
-                child.ask_to_stop()
-            for child in ours:
-                child.wait()
+            _end(it for it in cluster.children.values() if it not in engines.children)
+
+
+async def _start(cluster: Cluster, serve: tuple[str, ...], workers: int) -> None:
+    for number, port in enumerate(cluster.ports):
+        cluster.add(f"web{number}", *serve, "serve", "--port", str(port))
+    for number in range(workers):
+        cluster.add(f"worker{number}", "-m", "workers")
+    for number in range(SERVERS):
+        await cluster.serves(f"web{number}")
+
+
+def _end(children: Iterable[Child]) -> None:
+    ours = list(children)
+    for child in ours:
+        child.ask_to_stop()
+    for child in ours:
+        child.wait()
 
 
 async def _found(cluster: Cluster, companies: int, watchers: int) -> list[dict[str, Any]]:

@@ -6,11 +6,13 @@ Each defect is one that a subscription could have unseen: the numbers go on, the
 """
 
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from api import stall
 from api.cli import main
-from models import log
+from models import event_key, log, ring, subscription
 from models.log import Event, Position
 from models.stream import Reader
 
@@ -31,13 +33,22 @@ def disordering(batch: list[Event]) -> list[Event]:
 
 
 def batches(change: Callable[[list[Event]], list[Event]]) -> None:
-    follow = Reader.follow
+    take = Reader.take
 
-    async def changed(self: Reader, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        async for batch in follow(self, *args, **kwargs):
-            yield change(batch)
+    async def changed(self: Reader, *args: Any) -> Any:
+        batch = await take(self, *args)
+        return replace(batch, events=change(list(batch.events)))
 
-    Reader.follow = changed  # type: ignore[method-assign]  # broken on purpose
+    Reader.take = changed  # type: ignore[assignment, method-assign]  # broken on purpose
+
+
+def unfiled() -> None:
+    """Who follows a queue is not told of what left it."""
+
+    def fewer(event: Event) -> set[event_key.Key]:
+        return event_key.keys_of(event) - {("queue", event.from_queue_id)}
+
+    setattr(ring, "keys_of", fewer)  # noqa: B010 - it is imported there, not exported
 
 
 def cursors(shift: int) -> None:
@@ -50,13 +61,27 @@ def cursors(shift: int) -> None:
         return Position(position.epoch, max(position.seq + shift, 0), position.at)
 
     Position.of_cursor = classmethod(shifted)  # type: ignore[assignment, method-assign]  # too
-    log.Head.holds = lambda self, at: at.seq > self.seq or holds(self, at)  # type: ignore[method-assign]  # too
+    log.Head.holds = lambda self, at: at.seq > self.seq or holds(self, at)  # type: ignore[assignment, method-assign]  # too
+
+
+def keeping() -> None:
+    """Nobody is asked again whether they still may see what they follow."""
+    setattr(subscription, "access_keys", lambda _event: set())  # noqa: B010 - imported there, too
+
+
+def patient() -> None:
+    """Who reads nothing is waited for, by us and by the kernel."""
+    stall.STALL_SECONDS_MAX = 1_000.0
+    stall.UNANSWERED_SECONDS_MAX = 1_000
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
     "skips": lambda: batches(skipping),
     "repeats": lambda: batches(repeating),
     "disorders": lambda: batches(disordering),
+    "unfiled": unfiled,
+    "keeps": keeping,
+    "waits": patient,
     "cursor-ahead": lambda: cursors(1),
     "cursor-behind": lambda: cursors(-1),
 }

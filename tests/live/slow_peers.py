@@ -95,7 +95,7 @@ class Trial:
         async def look() -> bool:
             self.rss_max = max(self.rss_max, self.rss())
             # They cannot tell: the end of the connection is behind what they do not read.
-            connected = {it.raddr.port for it in self.server.net_connections() if it.raddr}
+            connected = {it.raddr.port for it in self.server.net_connections("tcp4") if it.raddr}
             for peer in [peer for peer in peers if peer.port not in connected]:
                 self.drop_seconds.append(time.monotonic() - peer.since)
                 peer.close()

@@ -16,7 +16,8 @@ from tests.live.traffic import Traffic, flowing
 
 SUBSCRIBERS_PER_TOKEN = 15
 EVENTS_BETWEEN_KILLS = 20
-CALAMITIES = ("web0", "Valkey", "web1", "flush", "PostgreSQL", "worker")
+COUNT = "SELECT count(*) FROM events"
+CALAMITIES = ("web0", "Valkey", "web1", "flush", "PostgreSQL", "worker0")
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,22 @@ async def _calamities(cluster: Cluster, plan: Plan) -> None:
 
 async def grown(cluster: Cluster) -> None:
     """Wait until there are some more events."""
-    before = await _events(cluster)
+    connection = await cluster.database()
+    try:
+        before = await connection.fetchval(COUNT)
 
-    async def look() -> bool:
-        return await _events(cluster) >= before + EVENTS_BETWEEN_KILLS
+        async def look() -> bool:
+            return bool(await connection.fetchval(COUNT) >= before + EVENTS_BETWEEN_KILLS)
 
-    await eventually(look)
+        await eventually(look)
+    finally:
+        await connection.close()
 
 
 async def _events(cluster: Cluster) -> int:
     connection = await cluster.database()
     try:
-        return int(await connection.fetchval("SELECT count(*) FROM events"))
+        return int(await connection.fetchval(COUNT))
     finally:
         await connection.close()
 

@@ -51,7 +51,7 @@ class Traffic:
 
     async def insist(self, mutation: str, input: dict[str, Any]) -> None:
         """Until it is done: a repetition adds an event at most."""
-        said = []
+        said: list[str | None] = []
         while len(said) < TRIES_MAX:
             said.append(await self.do(mutation, input))
             if said[-1] == "done":

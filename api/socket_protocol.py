@@ -4,7 +4,7 @@ A closing transport waits until everything written is sent, which for a peer tha
 is for ever; uvicorn therefore keeps such a connection, and the subscriptions on it, for good.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from strawberry.http.exceptions import WebSocketDisconnected
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
+from websockets.protocol import State
 
 from api.limits import FRAME_BYTES_MAX
 from api.stall import StallWatch, abort_soon
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
 
     from api.graphql import GraphQLApp
+
+WRITE_EXTENSION = "relevo.write"
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -32,6 +36,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: "BaseTransport") -> None:
         super().connection_made(transport)
         self.stall = StallWatch(self.transport)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][WRITE_EXTENSION] = {"write": self.write}
+
+    def write(self, texts: Sequence[str]) -> bool:
+        """Send all of them in one go, without waiting; False, and nothing, when there is no room.
+
+        A thousand peers are told of an event each by one call, instead of by five that await.
+        """
+        is_open = self.conn.state is State.OPEN and not self.transport.is_closing()
+        if not (is_open and self.writable.is_set()):
+            return False
+        for text in texts:
+            self.conn.send_text(text.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.stall.stop()
@@ -95,6 +117,14 @@ class SocketAdapter(ASGIWebSocketAdapter):
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         await self.send_text(self.view.encode_json(message))
+
+    async def send_texts(self, texts: Sequence[str]) -> None:
+        """At once where the peer has room for them, else one after another."""
+        write = self.ws.scope.get("extensions", {}).get(WRITE_EXTENSION, {}).get("write")
+        is_open = self.ws.application_state is WebSocketState.CONNECTED
+        if not (write and is_open and write(texts)):
+            for text in texts:
+                await self.send_text(text)
 
     async def send_text(self, text: str) -> None:
         await self._deliver(lambda: self.ws.send_text(text))

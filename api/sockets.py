@@ -220,8 +220,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
             if not isinstance(result, ExecutionResult):
                 await self._reject_incremental_delivery(operation)
                 return
-            for payload in encoded(result):
-                await adapter.send_text(f"{begin}{payload}}}")
+            await adapter.send_texts([f"{begin}{payload}}}" for payload in encoded(result)])
 
     async def _fail(self, operation: Operation[Socket, None], request_id: str) -> None:
         if self.operations.get(operation.id) is operation:

@@ -6,13 +6,15 @@ and the request id; the caller reads "Internal error".
 
 import re
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
-from typing import Any
+from contextlib import aclosing, nullcontext
+from typing import Any, cast
 
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import StrawberryInputCoercionError
+from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.schema.schema import StreamResult
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
@@ -32,6 +34,21 @@ _NOT_HERE = {
 }
 _suggestion = re.compile(r" Did you mean .*\?$", re.DOTALL)
 log = structlog.get_logger(__name__)
+
+
+class Encoded(tuple[str, ...]):
+    """Payloads of messages, encoded: what stands in for the data of a subscription's result."""
+
+    __slots__ = ()
+
+
+class Extensions(SchemaExtensionsRunner):
+    """None of ours watches single results, and there are many of them."""
+
+    _nothing = nullcontext()
+
+    def on_stream_result(self, _result: Any) -> Any:
+        return self._nothing
 
 
 class MaskedSchema(strawberry.Schema):
@@ -86,6 +103,19 @@ class MaskedSchema(strawberry.Schema):
             allowed_operation_types,
         )
         return _shown_stream(source, context_value)
+
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> Extensions:
+        return Extensions(execution_context=execution_context, extensions=extensions)
+
+    async def _handle_execution_result(
+        self, context: ExecutionContext, result: Any, *given: Any, **options: Any
+    ) -> ExecutionResult:
+        if isinstance(result.data, Encoded):
+            # Nothing is left to be done with it.
+            return ExecutionResult(data=cast("Any", result.data), errors=None)
+        return await super()._handle_execution_result(context, result, *given, **options)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None

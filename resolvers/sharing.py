@@ -38,7 +38,7 @@ from models.sight import Sight
 from models.subscription import Item, Logged, Snapshot
 from resolvers.context import Context
 from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
-from resolvers.masking import present
+from resolvers.masking import Encoded, present
 from resolvers.onlooker import Notes
 
 ANSWERS_KEPT_MAX = 2_048
@@ -65,12 +65,6 @@ class Batch(list[Shown]):
     __slots__ = ()
 
 
-class Encoded(tuple[str, ...]):
-    """Payloads of messages, encoded: what stands in for the data of a subscription's result."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of one execution, and for whom it is."""
@@ -85,30 +79,42 @@ class Answer:
         return monotonic() - self.made_at < ANSWER_SECONDS_MAX
 
 
+class Execution:
+    """One that is under way: a task of its own, for whoever asked first may leave first."""
+
+    def __init__(self, execute: Awaitable[Answer]) -> None:
+        self._over = asyncio.Event()
+        self.task = asyncio.ensure_future(execute)
+        self.task.add_done_callback(lambda _: self._over.set())
+
+    async def answer(self) -> Answer:
+        # Not the task itself: to be cancelled while one waits for it would be to cancel it.
+        await self._over.wait()
+        return self.task.result()
+
+
 class Answers:
     """The newest answers, and those under way."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Answer] = OrderedDict()
         self._characters = 0
-        self._running: dict[Hashable, asyncio.Task[Answer]] = {}
+        self._running: dict[Hashable, Execution] = {}
         self._executions = asyncio.Semaphore(EXECUTIONS_MAX)
 
     def begin(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> None:
         """See to it that there will be an answer, without waiting for it."""
         if key in self._running or self._find(key):
             return
-        # A task of its own: whoever asked first may leave before the others have their answer.
-        task = asyncio.create_task(self._execute(execute))
-        self._running[key] = task
-        task.add_done_callback(lambda done: self._ended(key, done))
+        running = self._running[key] = Execution(self._execute(execute))
+        running.task.add_done_callback(lambda done: self._ended(key, done))
 
     async def of(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> Answer:
         kept = self._find(key)
         if kept is not None:
             return kept
         self.begin(key, execute)
-        return await asyncio.shield(self._running[key])
+        return await self._running[key].answer()
 
     def _find(self, key: Hashable) -> Answer | None:
         kept = self._kept.get(key)

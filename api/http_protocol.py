@@ -7,9 +7,9 @@ also hold up its shutdown.
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.stall import StallWatch, abort_soon
@@ -39,7 +39,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._owes_request = True
         self._seconds_max = HEAD_SECONDS_MAX
         self._head_bytes = 0
-        self._stream: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | None = None
+        self._is_streaming = False
         self._is_stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -51,7 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self.stall.stop()
         super().connection_lost(exc)
-        self._tell_stream()
+        self._tell_running()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -83,9 +84,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._stop_waiting()
         self._seconds_max = BODY_SECONDS_MAX
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            begin = partial(self.begin_stream, self.cycle)
-            self.scope["extensions"] = {STREAM_EXTENSION: {"begin": begin, "cut": self.cut}}
+        self.scope["extensions"] = {STREAM_EXTENSION: {"begin": self.begin_stream, "cut": self.cut}}
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        self._is_streaming = False
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes -= len(body)
@@ -105,13 +109,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         self._is_stopping = True
-        if self._stream:
+        if self._is_streaming:
             self.cut()
         elif self._owes_request:
             self.give_up()
         else:
             super().shutdown()
-            abort_soon(self.transport, lambda: self.is_open() and not self._is_answering())
+            abort_soon(self.transport, lambda: self.is_open() and not self._is_being_answered())
 
     def give_up(self, answer: bytes = TOO_SLOW) -> None:
         """Wait no longer for the rest of a request."""
@@ -121,25 +125,25 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(answer)
         self._close()
 
-    def begin_stream(self, cycle: RequestResponseCycle) -> None:
+    def begin_stream(self) -> None:
         """A response without an end of its own begins: `cut` ends it, or our shutting down."""
-        self._stream = cycle
+        self._is_streaming = True
         if self._is_stopping:
             self.cut()
 
     def cut(self) -> None:
         """End the connection in the middle of the stream, so that the peer takes it for lost."""
-        self._tell_stream()
+        self._tell_running()
         self._close()
 
     def is_open(self) -> bool:
         return self in self.connections
 
-    def _tell_stream(self) -> None:
-        """The newest request is told by uvicorn, but that may be one sent behind the stream's."""
-        if self._stream:
-            self._stream.disconnected = True
-            self._stream.message_event.set()
+    def _tell_running(self) -> None:
+        """Uvicorn tells the newest request that its peer is gone, which may only wait its turn."""
+        if self._running:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _close(self) -> None:
         self.transport.close()
@@ -147,6 +151,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_being_answered(self) -> bool:
+        """Whether the peer is worth waiting for: an answer is on its way, and it reads."""
+        return self._is_answering() and not self.flow.write_paused
 
     def _wait_for_request(self) -> None:
         self._deadline = self.loop.call_later(self._seconds_max, self.give_up)

@@ -22,7 +22,7 @@ class SocketLimits:
 
     init_timeout_seconds: float = 5.0
     # A peer that vanished without a word is left within 25 s, by its silence or by TCP's.
-    ping_interval_seconds: float = 12.0
+    ping_interval_seconds: float = 11.0
     pong_timeout_seconds: float = 10.0
     operations_max: int = 20
     # Of one socket. Whoever spends them waits before every refusal.

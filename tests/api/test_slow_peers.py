@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ from websockets.frames import Frame, Opcode
 from api import http_protocol, stall
 from api.http_protocol import HEAD_BYTES_MAX, TOO_LARGE, TOO_SLOW, HttpProtocol
 from api.socket_protocol import SocketProtocol
-from api.stall import READ_BYTES_MIN, StallWatch
+from api.stall import READ_BYTES_MIN, SEND_BUFFER_BYTES, UNANSWERED_SECONDS_MAX, StallWatch
+from api.up import listen
 from tests.api.place import PATIENCE_SECONDS, Place, serving
 
 HEAD = "POST {path} HTTP/1.1\r\nhost: relevo\r\ncontent-type: application/json\r\n"
@@ -108,12 +110,14 @@ async def stalled_socket(place: Place) -> AsyncIterator[ClientConnection]:
 
 
 @asynccontextmanager
-async def stalled_request(place: Place, path: str, query: str) -> AsyncIterator[None]:
+async def stalled_request(
+    place: Place, path: str, query: str, times: int = 1
+) -> AsyncIterator[None]:
     """The same over HTTP, with a socket so bare that nothing reads for it."""
     with await asyncio.to_thread(socket.create_connection, ("127.0.0.1", place.port)) as peer:
         body = json.dumps({"query": query})
         head = HEAD.format(path=path) + KNOWN + f"content-length: {len(body)}\r\n\r\n"
-        peer.sendall((head + body).encode())
+        peer.sendall((head + body).encode() * times)
         yield
 
 
@@ -185,6 +189,21 @@ async def test_pings_of_a_socket_that_does_not_read_are_not_answered(full: async
             protocol.data_received(Frame(Opcode.PING, b"x" * 100).serialize(mask=True))
 
         assert protocol.transport.get_write_buffer_size() == waiting_bytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels have no such limit")
+async def test_the_kernel_bounds_what_waits_for_a_peer_and_for_how_long() -> None:
+    with (
+        listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        milliseconds = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        buffer_bytes = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+    assert milliseconds == 1_000 * UNANSWERED_SECONDS_MAX
+    # Linux doubles it for its own book-keeping.
+    assert buffer_bytes <= 2 * SEND_BUFFER_BYTES
 
 
 async def said_to(place: Place, *parts: bytes) -> bytes:
@@ -308,12 +327,15 @@ async def test_the_server_stops_although_a_socket_does_not_read(
         assert place.ended.is_set()
 
 
-@pytest.mark.parametrize(("path", "query"), [("/graphql/stream", FLOOD), ("/graphql", "{ large }")])
+@pytest.mark.parametrize(
+    ("path", "query", "times"),
+    [("/graphql/stream", FLOOD, 1), ("/graphql", "{ large }", 1), ("/graphql", "{ large }", 2)],
+)
 async def test_the_server_stops_although_an_answer_is_not_read(
-    monkeypatch: pytest.MonkeyPatch, full: asyncio.Event, path: str, query: str
+    monkeypatch: pytest.MonkeyPatch, full: asyncio.Event, path: str, query: str, times: int
 ) -> None:
     monkeypatch.setattr(stall, "ABORT_GRACE_SECONDS", 0.1)
-    async with serving() as place, stalled_request(place, path, query):
+    async with serving() as place, stalled_request(place, path, query, times):
         await within_patience(full)
 
         await stop(place)

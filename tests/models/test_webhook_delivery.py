@@ -232,6 +232,24 @@ async def test_a_success_begins_the_seven_days_anew(workspace: Workspace, clock:
     assert (kept.status, kept.attempts) == (WebhookStatus.ACTIVE, 1)
 
 
+async def test_what_was_accepted_in_a_turn_that_failed_later_counts(
+    workspace: Workspace, clock: Clock
+) -> None:
+    async with a_receiver(failing_at(1, times=1)) as receiver:
+        webhook = await a_webhook(workspace, receiver.url)
+        await happen(workspace, 2)
+        await deliver()
+        await clock.travel(days=6, hours=23)
+        receiver.answer = failing_at(3, times=2)
+        await deliver()
+        await clock.travel(hours=2)
+        await deliver()
+
+    kept = await Webhook.get(id=webhook.id)
+    assert (kept.status, kept.attempts) == (WebhookStatus.ACTIVE, 2)
+    assert receiver.seqs == [1, 2]
+
+
 async def test_whoever_is_gone_is_disabled_at_once_and_goes_on_when_brought_back(
     workspace: Workspace,
 ) -> None:

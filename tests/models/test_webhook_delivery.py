@@ -341,6 +341,19 @@ async def test_a_test_is_for_its_own_endpoint_and_whoever_asks_for_all(
     assert all_.seqs[-1] == number
 
 
+async def test_a_test_is_tried_at_once_whatever_failed_before(workspace: Workspace) -> None:
+    async with a_receiver(failing_at(1, times=1)) as receiver:
+        webhook = await a_webhook(workspace, receiver.url)
+        await deliver()
+        await deliver()
+        assert len(receiver.deliveries) == 1
+
+        number = await Webhook.test(webhook.id, by=by_system(workspace))
+        await deliver()
+
+    assert receiver.seqs == [1, number]
+
+
 async def test_a_filter_is_that_of_the_log(workspace: Workspace) -> None:
     agents = [await an_agent(workspace) for _ in range(2)]
     team = await a_team(workspace, members=agents)

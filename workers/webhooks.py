@@ -41,7 +41,7 @@ class Deliverer:
     def __init__(self, *, sends_max: int = SENDS_MAX) -> None:
         self.sent: Counter[str] = Counter()
         self._sends_max = sends_max
-        self._turns: dict[asyncio.Task[None], Turn] = {}
+        self._turns: dict[asyncio.Task[bool], Turn] = {}
         self._grown: set[UUID] = set()
         self._anywhere = True
         self._something = asyncio.Event()
@@ -141,13 +141,16 @@ class Deliverer:
             self.wake(None)
         return len(turns) + passed
 
-    async def _send(self, turn: Turn, client: Client) -> None:
+    async def _send(self, turn: Turn, client: Client) -> bool:
+        """Whether the turn came to an end of its own; one that broke is taken again."""
         sending = Sending(turn, client)
         try:
             failure = await sending.run(lambda: self.is_stopping)
             self._count(turn, failure)
-        except Exception as error:  # noqa: BLE001 - its lease lapses, and it is sent again
+            return True
+        except Exception as error:  # noqa: BLE001 - nothing is lost by it
             log.warning("webhook turn broke", webhook=str(turn.webhook_id), error=repr(error))
+            return False
         finally:
             self.sent["requests"] += sending.sent
 
@@ -156,11 +159,15 @@ class Deliverer:
             self.sent["failures"] += 1
             log.debug("webhook failed", webhook=str(turn.webhook_id), failure=failure.failure)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Whoever waited for room comes next; what came meanwhile is looked for too."""
+    def _ended(self, task: "asyncio.Task[bool]") -> None:
+        """Whoever waited for room comes next; what came meanwhile is looked for too.
+
+        Whatever broke would break again at once: it waits for the look that comes anyway.
+        """
         was_full = len(self._turns) >= self._sends_max
         turn = self._turns.pop(task)
-        self.wake(None if was_full else turn.workspace_id)
+        if was_full or task.cancelled() or task.result():
+            self.wake(None if was_full else turn.workspace_id)
 
     async def _finish(self) -> None:
         """Let the requests under way end, then cut them off; what was accepted is kept."""

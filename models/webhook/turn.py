@@ -36,6 +36,7 @@ class Sending:
         try:
             failure = await self._send_all(is_stopping)
             if failure is not None:
+                await self._store()  # what was accepted ends the failures before it
                 await failing.fail(self._turn, failure)
                 is_kept = True
             return failure
@@ -77,14 +78,18 @@ class Sending:
         self._turn.place = event.seq
         self._status_code = outcome.status_code
         self._accepted += 1
-        now = time.monotonic()
-        if self._accepted >= STORE_EVENTS or now - self._stored > STORE_SECONDS:
+        if self._accepted >= STORE_EVENTS or time.monotonic() - self._stored > STORE_SECONDS:
+            await self._store()
+
+    async def _store(self) -> None:
+        if self._accepted:
             await lease.store(self._turn, status_code=self._status_code)
-            self._accepted, self._stored = 0, now
+        self._accepted, self._stored = 0, time.monotonic()
 
     async def _end(self) -> None:
         try:
-            await lease.store(self._turn, status_code=self._status_code)
+            accepted = self._status_code if self._accepted else None
+            await lease.store(self._turn, status_code=accepted)
         except TurnLost:
             pass
         finally:

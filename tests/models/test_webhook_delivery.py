@@ -14,7 +14,6 @@ from models.event import Kind
 from models.log import Filter
 from models.webhook import failing, lease, record, target
 from models.webhook.client import Outcome
-from models.webhook.failing import wait_seconds
 from models.webhook.lease import TurnLost
 from models.webhook.record import Failure, WebhookStatus
 from tests.conftest import Clock
@@ -25,7 +24,6 @@ from tests.delivering import (
     happen_at_once,
     is_signed,
     place_of,
-    told,
     turns,
 )
 from tests.factories import (
@@ -159,104 +157,6 @@ async def test_whoever_dies_gets_everything_when_it_comes_back(
     assert receiver.seqs == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(
-    ("attempts", "outcome", "least", "most"),
-    [
-        (1, Outcome(Failure.TIMED_OUT), 0.75, 1),
-        (2, Outcome(Failure.TIMED_OUT), 1.5, 2),
-        (11, Outcome(Failure.TIMED_OUT), 768, 1_024),
-        (13, Outcome(Failure.TIMED_OUT), 2_700, 3_600),
-        (10_000, Outcome(Failure.TIMED_OUT), 2_700, 3_600),
-        (1, Outcome(Failure.NOT_ACCEPTED, 429, 120), 120, 120),
-        (8, Outcome(Failure.NOT_ACCEPTED, 429, 2), 96, 128),
-        (1, Outcome(Failure.NOT_ACCEPTED, 503, 1e9), 3_600, 3_600),
-    ],
-)
-def test_waits_double_to_an_hour_or_are_what_the_receiver_asks_for(
-    attempts: int, outcome: Outcome, least: float, most: float
-) -> None:
-    assert all(least <= wait_seconds(attempts, outcome) <= most for _ in range(50))
-
-
-async def test_nothing_is_tried_before_its_wait_is_over(workspace: Workspace, clock: Clock) -> None:
-    await clock.stop()
-    async with a_receiver(lambda _: (503, {"retry-after": "600"})) as receiver:
-        await a_webhook(workspace, receiver.url)
-        for seconds, tried in ((0, 1), (599, 1), (1, 2)):
-            await clock.travel(seconds=seconds)
-            await deliver()
-            assert len(receiver.deliveries) == tried
-
-
-async def test_seven_days_of_failure_disable_an_endpoint(
-    workspace: Workspace, clock: Clock
-) -> None:
-    await clock.stop()
-    async with a_receiver(lambda _: 500) as receiver:
-        webhook = await a_webhook(workspace, receiver.url)
-        await deliver()
-        await clock.travel(days=7, seconds=-1)
-        await deliver()
-        assert (await Webhook.get(id=webhook.id)).status is WebhookStatus.ACTIVE
-        await clock.travel(hours=1)
-        await deliver()
-        await clock.travel(days=1)
-        await deliver()
-        tried = len(receiver.deliveries)
-
-    kept = await Webhook.get(id=webhook.id)
-    assert (kept.status, kept.attempts, tried) == (WebhookStatus.DISABLED, 3, 3)
-    assert await told("WEBHOOK_DISABLED") == [
-        {
-            "webhook": str(webhook.id),
-            "failure": "NOT_ACCEPTED",
-            "status_code": 500,
-            "attempts": 3,
-            "from_seq": 1,
-        }
-    ]
-
-
-async def test_a_success_begins_the_seven_days_anew(workspace: Workspace, clock: Clock) -> None:
-    async with a_receiver(failing_at(2, times=1)) as receiver:
-        webhook = await a_webhook(workspace, receiver.url)
-        await happen(workspace, 1)
-        await deliver()
-        await clock.travel(days=8)
-        await deliver()
-        receiver.answer = lambda _: 500
-        await happen(workspace, 1)
-        await deliver()
-
-    kept = await Webhook.get(id=webhook.id)
-    assert (kept.status, kept.attempts) == (WebhookStatus.ACTIVE, 1)
-
-
-async def test_whoever_is_gone_is_disabled_at_once_and_goes_on_when_brought_back(
-    workspace: Workspace,
-) -> None:
-    async with a_receiver(failing_at(2, times=1, answer=410)) as receiver:
-        webhook = await a_webhook(workspace, receiver.url)
-        await happen(workspace, 2)
-        await deliver()
-        kept = await Webhook.get(id=webhook.id)
-        assert (kept.status, kept.failure) == (WebhookStatus.DISABLED, Failure.GONE)
-        assert len(await told("WEBHOOK_DISABLED")) == 1
-        await deliver()
-        assert len(receiver.deliveries) == 2
-
-        await Webhook.redeliver(webhook.id, by=by_system(workspace), from_seq=2)
-        await deliver()
-
-    assert [each.kind for each in receiver.accepted] == [
-        "WEBHOOK_CREATED",
-        "SNIPPET_CREATED",
-        "SNIPPET_CREATED",
-        "WEBHOOK_DISABLED",
-        "WEBHOOK_REDELIVERED",
-    ]
-
-
 async def test_both_secrets_sign_for_a_day(workspace: Workspace, clock: Clock) -> None:
     async with a_receiver() as receiver:
         webhook = await a_webhook(workspace, receiver.url)
@@ -321,6 +221,19 @@ async def test_a_test_is_for_its_own_endpoint_and_whoever_asks_for_all(
 
     assert (own.seqs, narrow.seqs) == ([number], [])
     assert all_.seqs[-1] == number
+
+
+async def test_a_test_is_tried_at_once_whatever_failed_before(workspace: Workspace) -> None:
+    async with a_receiver(failing_at(1, times=1)) as receiver:
+        webhook = await a_webhook(workspace, receiver.url)
+        await deliver()
+        await deliver()
+        assert len(receiver.deliveries) == 1
+
+        number = await Webhook.test(webhook.id, by=by_system(workspace))
+        await deliver()
+
+    assert receiver.seqs == [1, number]
 
 
 async def test_a_filter_is_that_of_the_log(workspace: Workspace) -> None:

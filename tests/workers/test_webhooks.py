@@ -164,6 +164,27 @@ async def test_an_outage_ends_and_the_worker_does_not(
         await receiver.has(lambda it: it.seqs == [1])
 
 
+async def test_a_turn_that_breaks_is_taken_again_but_not_at_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[float] = []
+
+    def break_twice(*_: Any) -> dict[str, Any]:
+        broken.append(asyncio.get_running_loop().time())
+        if len(broken) > 2:
+            monkeypatch.undo()
+            target.allow(["127.0.0.0/8"])
+        raise KeyError("seq")
+
+    monkeypatch.setattr(webhooks, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("models.webhook.turn.body_of", break_twice)
+    async with a_receiver() as receiver, working():
+        await a_webhook(workspace, receiver.url)
+        await receiver.has(lambda it: it.seqs == [1])
+
+    assert broken[1] - broken[0] > 0.2
+
+
 async def test_a_killed_worker_loses_nothing_and_reorders_nothing(
     workspace: Workspace, database: str, redis_url: str, clock: Clock
 ) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self
@@ -58,10 +59,9 @@ class Client:
     """Connections that are kept between requests, so many at most of either scheme."""
 
     def __init__(self, *, connections_max: int) -> None:
-        context = httpcore.default_ssl_context()
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
-                ssl_context=context,
+                ssl_context=trusted(),
                 max_connections=connections_max,
                 keepalive_expiry=KEEPALIVE_SECONDS,
                 network_backend=_Guarded(scheme),
@@ -106,6 +106,12 @@ class Client:
                 if length > ANSWER_BYTES_MAX:
                     break
             return _outcome_of(response, timestamp=timestamp)
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Trusts whom the world trusts; read once, which takes as long as fifty requests."""
+    return httpcore.default_ssl_context()
 
 
 def _headers(to: Target) -> dict[str, str]:

@@ -5,22 +5,19 @@ begin, so that two never send to one endpoint at the same time; only one that fr
 would, and what it did moves nothing, because every statement asks for the lease and the version.
 """
 
-import random
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
-from models import event, log
-from models.access import Actor
-from models.database import Row, fetch, fetchrow, tx
+from models import log
+from models.database import Row, fetch, fetchrow
 from models.event import Kind
-from models.log import COLUMNS, Event, Position
-from models.webhook.client import REQUEST_SECONDS_MAX, Outcome
-from models.webhook.record import Failure, Interruption, Webhook, WebhookStatus
+from models.log import COLUMNS, Event
+from models.webhook import interruption
+from models.webhook.client import REQUEST_SECONDS_MAX
 
 # A turn begins no request after this, and goes to the end of the line.
 TURN_SECONDS_MAX = 5.0
@@ -30,12 +27,6 @@ assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX  # noqa: S101 - an
 # Of the log: read and, where it does not match, passed over at once.
 SCAN_SIZE = 5_000
 BATCH_SIZE = 100
-
-RETRY_SECONDS = 1.0
-RETRY_SECONDS_MAX = 3_600.0
-# Of a wait at most: endpoints that failed together do not come back together.
-JITTER = 0.25
-FAILING_DAYS_MAX = 7
 
 
 class TurnLost(Exception):
@@ -138,112 +129,12 @@ async def release(turn: Turn) -> None:
     )
 
 
-async def fail(turn: Turn, outcome: Outcome) -> WebhookStatus:
-    """Keep the place, count the failure and wait, or give the endpoint up; raises TurnLost."""
-    assert outcome.failure is not None  # noqa: S101 - the caller's
-    async with tx():
-        webhook = await Webhook.fetch_one(
-            "id = $1 AND lease = $2 AND version = $3",
-            turn.webhook_id,
-            turn.lease,
-            turn.version,
-            lock=True,
-        )
-        if webhook is None:
-            raise TurnLost
-        row = await fetchrow("SELECT relevo_now() AS now")
-        assert row is not None  # noqa: S101 - a function's value
-        _count_failure(webhook, turn, outcome, now=row["now"])
-        await webhook.save(update_fields=_FAILED)
-    return webhook.status
-
-
-async def tell_interruption(webhook_id: UUID) -> None:
-    """Put an endpoint back into the log that there is, and say in the log what it did not get.
-
-    In another history it goes on from its place, or from the log's end if that is before it; what
-    the log forgot meanwhile is passed over, and counted.
-    """
-    async with tx() as transaction:
-        webhook = await Webhook.fetch_one("id = $1", webhook_id, lock=True)
-        if webhook is None:
-            return
-        head = await log.head(webhook.workspace_id, transaction)
-        if head.holds(Position(webhook.epoch, webhook.delivered_seq, head.at)):
-            return
-        place = min(webhook.delivered_seq, head.seq)
-        if webhook.epoch != head.epoch or place < webhook.delivered_seq:
-            webhook.epoch = head.epoch
-            _record(webhook, Interruption.OTHER_HISTORY, from_seq=place + 1)
-        if place < head.floor_seq:
-            _record(
-                webhook, Interruption.FORGOTTEN, missed_from=place + 1, missed_to=head.floor_seq
-            )
-            webhook.missed_count += head.floor_seq - place
-        webhook.delivered_seq = max(place, head.floor_seq)
-        await webhook.keep()
-
-
-def _record(webhook: Webhook, interruption: Interruption, **numbers: Any) -> None:
-    event.record(
-        Kind.WEBHOOK_UPDATED,
-        by=Actor.system(webhook.workspace_id),
-        webhook=webhook.id,
-        interruption=interruption,
-        **numbers,
-    )
-
-
-def _count_failure(webhook: Webhook, turn: Turn, outcome: Outcome, *, now: datetime) -> None:
-    webhook.attempts += 1
-    webhook.failing_since = webhook.failing_since or now
-    webhook.update_from_dict({"failure": outcome.failure, "status_code": outcome.status_code})
-    webhook.next_attempt_at = now + timedelta(seconds=wait_seconds(webhook.attempts, outcome))
-    webhook.delivered_seq = turn.place
-    webhook.lease, webhook.leased_until = None, now
-    is_given_up = now - webhook.failing_since >= timedelta(days=FAILING_DAYS_MAX)
-    if is_given_up or outcome.failure is Failure.GONE:
-        webhook.status, webhook.disabled_at = WebhookStatus.DISABLED, now
-        webhook.version += 1
-        event.record(
-            Kind.WEBHOOK_DISABLED,
-            by=Actor.system(webhook.workspace_id),
-            webhook=webhook.id,
-            failure=outcome.failure,
-            status_code=outcome.status_code,
-            attempts=webhook.attempts,
-            from_seq=turn.place + 1,
-        )
-
-
-_FAILED = [
-    "attempts",
-    "failing_since",
-    "failure",
-    "status_code",
-    "next_attempt_at",
-    "delivered_seq",
-    "lease",
-    "leased_until",
-    "status",
-    "disabled_at",
-    "version",
-]
-
-
-def wait_seconds(attempts: int, outcome: Outcome) -> float:
-    """From 1 s, doubling to an hour, and as long as the receiver asks for up to that."""
-    doubled = min(RETRY_SECONDS * 2.0 ** min(attempts - 1, 12), RETRY_SECONDS_MAX)
-    jittered = doubled * (1 - JITTER * random.random())  # noqa: S311 - jitter
-    return max(jittered, min(outcome.retry_after or 0.0, RETRY_SECONDS_MAX))
-
-
 async def _with_work(turns: list[Turn]) -> list[Turn]:
     """Those with something to send; the others go on, or are put back into the log, by this."""
     there = await _read(turns)
     for turn in turns:
         if turn not in there:
-            await tell_interruption(turn.webhook_id)
+            await interruption.tell(turn.webhook_id)
             await release(turn)
     idle = [turn for turn in there if not turn.events]
     if idle:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import orjson
 
 from models.log import Event, Position
-from models.webhook import lease, signature
+from models.webhook import failing, lease, signature
 from models.webhook.body import body_of
 from models.webhook.client import Client, Outcome
 from models.webhook.lease import TURN_SECONDS_MAX, Turn, TurnLost
@@ -36,7 +36,7 @@ class Sending:
         try:
             failure = await self._send_all(is_stopping)
             if failure is not None:
-                await lease.fail(self._turn, failure)
+                await failing.fail(self._turn, failure)
                 is_kept = True
             return failure
         except TurnLost:

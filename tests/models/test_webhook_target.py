@@ -274,6 +274,21 @@ async def test_nobody_is_waited_for_longer_than_said(monkeypatch: pytest.MonkeyP
         assert await send(receiver.url) == Outcome(Failure.TIMED_OUT)
 
 
+async def test_a_request_that_was_cut_off_leaves_room_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.webhook.client.REQUEST_SECONDS_MAX", 0.2)
+    target.allow(["127.0.0.0/8"])
+    answers: list[Any] = [200, Manner.SAY_NOTHING, Manner.SAY_NOTHING]
+    async with (
+        a_receiver(lambda _: answers.pop()) as receiver,
+        Client(connections_max=1) as client,
+    ):
+        outcomes = [await client.send(receiver.url, b"{}", {}, timestamp=10) for _ in range(3)]
+
+    assert [outcome.failure for outcome in outcomes] == [*[Failure.TIMED_OUT] * 2, None]
+
+
 async def test_nobody_there_is_unreachable() -> None:
     target.allow(["127.0.0.0/8"])
     async with a_receiver() as receiver:
@@ -298,7 +313,7 @@ async def test_whoever_is_connected_to_proves_to_be_whom_the_url_names(
     )
     if is_trusted:
         context = tls_context(ssl.Purpose.SERVER_AUTH)
-        monkeypatch.setattr("httpcore.default_ssl_context", lambda: context)
+        monkeypatch.setattr("models.webhook.client.trusted", lambda: context)
     async with a_receiver(tls=tls_context(ssl.Purpose.CLIENT_AUTH)) as receiver:
         assert await send(f"https://{host}:{receiver.port}/") == outcome
 

@@ -72,7 +72,8 @@ async def page(
 
 def _seq(cursor: str, head: Head, wanted: Filter) -> int:
     position = Position.of_cursor(cursor)
-    if position.epoch != head.epoch:
+    # A number that the log does not have yet was given by another history.
+    if position.epoch != head.epoch or position.seq > head.seq:
         raise InvalidCursor.of_other_history()
     if position.seq < head.floor_seq and not wanted.is_kept:
         raise InvalidCursor.too_old(head.floor.cursor())

@@ -16,7 +16,7 @@ EVENT_RETENTION_DAYS = 30
 _KEPT = sorted(kind.value for kind in AUDIT)
 _WINDOW = f"(SELECT relevo_now() - interval '{EVENT_RETENTION_DAYS} days')"
 
-# The first two events above a floor tell: one alone is the newest. Nothing else locks these rows.
+# The first two events above a floor tell: one alone is the newest. No command locks these rows.
 _LOCK_DUE = f"""
     SELECT l.workspace_id FROM logs l
     CROSS JOIN LATERAL (

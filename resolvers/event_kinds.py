@@ -1,6 +1,6 @@
 """The catalogue of events: what happened, for each kind, and what its type shows of that."""
 
-from models.event import Kind
+from models.event import AUDIT, Kind
 from resolvers.enums import described
 
 __all__ = ["Kind"]
@@ -185,4 +185,8 @@ _TOLD: dict[Kind, str] = {
         "script's."
     ),
 }
-described(Kind, "EventKind", **{kind.name: _TOLD[kind] for kind in Kind})
+described(
+    Kind,
+    "EventKind",
+    **{kind.name: f"{_TOLD[kind]}{' Kept for ever.' if kind in AUDIT else ''}" for kind in Kind},
+)

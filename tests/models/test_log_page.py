@@ -1,14 +1,15 @@
 """Pages of the log: what a filter lets through, without a hole, however far apart it lies."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from random import Random
 from uuid import UUID, uuid4
 
 import pytest
 
-from models import Workspace, log, log_page
+from models import Workspace, event, log, log_page
 from models.access import ActorKind
-from models.database import encode, fetch, fetchval
+from models.database import encode, fetch, fetchval, tx
 from models.errors import InvalidCursor
 from models.event import Kind
 from models.log import Event, Filter, Position
@@ -23,6 +24,7 @@ from tests.factories import (
     a_ticket,
     a_workspace,
     an_agent,
+    by_system,
 )
 
 KINDS = (Kind.IDLE_REMINDED, Kind.WEBHOOK_REQUESTED, Kind.SNIPPET_CREATED, Kind.TAG_CREATED)
@@ -273,3 +275,29 @@ async def test_whoever_asks_now_and_then_for_what_is_rare_never_comes_too_late(
             pass
 
     assert await fetchval("SELECT floor_seq FROM logs") > 0
+
+
+async def test_no_page_has_a_hole_while_its_log_is_being_forgotten(
+    workspace: Workspace, clock: Clock
+) -> None:
+    async with tx():
+        for _ in range(300):
+            event.record(Kind.IDLE_REMINDED, by=by_system(workspace))
+    await clock.travel(days=EVENT_RETENTION_DAYS, seconds=1)
+    begins: list[int] = []
+
+    async def forget() -> None:
+        while await forget_old(5):
+            pass
+
+    async def read() -> None:
+        while not forgetting.done():
+            seqs = [one.seq for one in (await page(workspace.id, Filter(), size=40)).events]
+            assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+            begins.append(seqs[0])
+
+    forgetting = asyncio.create_task(forget())
+    await asyncio.gather(forgetting, read(), read())
+
+    assert len(set(begins)) > 3
+    assert (await log.head(workspace.id)).floor_seq == 299

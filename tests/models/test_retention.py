@@ -101,12 +101,19 @@ async def test_the_newest_event_stays_and_the_numbers_go_on_from_it(
     assert await kept(workspace) == [(3, TRAFFIC), (4, TRAFFIC)]
 
 
-async def test_a_log_of_one_old_event_keeps_nobody_busy(workspace: Workspace, clock: Clock) -> None:
-    await log_of(workspace, TRAFFIC)
+async def test_logs_with_nothing_to_forget_keep_no_other_waiting(
+    workspace: Workspace, clock: Clock
+) -> None:
+    for number in range(3):
+        await log_of(await a_workspace(f"Of one old event {number}"), TRAFFIC)
+    await clock.travel(days=1)
+    await log_of(workspace, TRAFFIC, TRAFFIC)
     await clock.travel(days=400)
 
-    assert await forget_old(100) == 0
-    assert await kept(workspace) == [(1, TRAFFIC)]
+    assert [await forget_old(1) for _ in range(2)] == [1, 0]
+
+    assert await kept(workspace) == [(2, TRAFFIC)]
+    assert await fetchval("SELECT count(*) FROM events") == 4
 
 
 async def test_a_batch_is_bounded_and_takes_the_oldest_first(

@@ -26,7 +26,7 @@ from models.log import Event, Position
 from models.owner import set_owner
 from models.tag import tag_contact
 from models.ticket import link
-from models.webhook import lease
+from models.webhook import failing, interruption, lease
 from models.webhook.body import body_of
 from models.webhook.client import Outcome
 from models.webhook.record import Failure
@@ -159,11 +159,11 @@ async def _webhooks(company: BusyCompany) -> None:
     [turn, *_], _ = await lease.take(
         1, failing_max=0, workspace_max=1, held={}, workspaces=[workspace.id]
     )
-    await lease.fail(turn, Outcome(Failure.GONE, 410))
+    await failing.fail(turn, Outcome(Failure.GONE, 410))
     await Webhook.redeliver(lost.id, by=by_system(workspace), from_seq=1)
     await fetch("UPDATE logs SET floor_seq = 1, epoch = gen_random_uuid()")
     await fetch("DELETE FROM events WHERE seq = 1")
-    await lease.tell_interruption(lost.id)
+    await interruption.tell(lost.id)
 
 
 async def _conversations(workspace: Workspace, clock: Clock) -> None:

@@ -304,13 +304,19 @@ class Filter:
 
     @property
     def arms(self) -> Arms:
-        """By one index, the most selective, where one fits; the rest is compared."""
+        """By one index, the most selective, where one fits; the rest is compared.
+
+        Where nothing else is asked for, nothing is: the planner would take what is compared for
+        rare, and read and sort all of a busy queue for the first few.
+        """
         named = [name for name in _BY_INDEX if getattr(self, name) is not None]
+        is_more = len(named) != 1 or self.kinds is not None
         return Arms(
             _BY_INDEX[named[0]] if named else (),
             self.arguments,
-            rest=HOLDS,
-            windowed=len(named) > 1 or self.kinds is not None,
+            # The arguments are there in any case.
+            rest=HOLDS if is_more else f"(({HOLDS}) OR true)",
+            windowed=is_more,
         )
 
 

@@ -28,6 +28,9 @@ RETRY_SECONDS = 0.2
 # Followers that read from the database at once: commands need its connections too.
 READERS_MAX = 4
 
+# Insufficient resources, and intervention of an operator or of a time-out.
+_PASSING_CLASSES = frozenset({"53", "57"})
+
 Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
@@ -208,7 +211,14 @@ async def patiently(call: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await call()
         except Exception as error:
-            if not is_retryable(error) and not isinstance(error, (Busy, OSError, TimeoutError)):
+            if not _passes(error):
                 raise
             log.info("asked again", error=type(error).__name__)
         await asyncio.sleep(RETRY_SECONDS)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the database may well answer later: it is away, restarts, or has too much to do."""
+    state = getattr(error, "sqlstate", None) or ""
+    known = is_retryable(error) or isinstance(error, (Busy, OSError, TimeoutError))
+    return known or state[:2] in _PASSING_CLASSES

@@ -167,7 +167,7 @@ class _Stream:
                     return
                 for event in batch.events:
                     moved = not batch.was_read and self._moves_access(event)
-                    if moved and not await self._may_go_on(follower, event):
+                    if (moved or self._has_ended) and not await self._may_go_on(follower, event):
                         return
                     if self._course.concerns(event):
                         yield self._logged(event, follower.ring)

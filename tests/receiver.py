@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,23 +9,21 @@ from enum import Enum, auto
 from typing import Any
 
 import orjson
+import trustme
 
-# Nobody's: of `receiver.example`, signed by itself, for a hundred years.
-CERTIFICATE = """\
-"""
 HOST = "receiver.example"
 
 
+_AUTHORITY = trustme.CA()
+
+
 def tls_context(purpose: ssl.Purpose) -> ssl.SSLContext:
-    """Of a server with the certificate, or of a client that trusts it alone."""
+    """Of a server with a certificate for the host, or of a client that trusts its authority."""
     context = ssl.create_default_context(purpose)
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(CERTIFICATE)
-        file.flush()
-        if purpose is ssl.Purpose.CLIENT_AUTH:
-            context.load_cert_chain(file.name)
-        else:
-            context.load_verify_locations(file.name)
+    if purpose is ssl.Purpose.CLIENT_AUTH:
+        _AUTHORITY.issue_cert(HOST).configure_cert(context)
+    else:
+        _AUTHORITY.configure_trust(context)
     return context
 
 

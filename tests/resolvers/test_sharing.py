@@ -91,8 +91,6 @@ async def an_office() -> AsyncIterator[Office]:
             yield Office(reader, exits)
     finally:
         forget()
-        # To cancel a look half-way leaves its connection unfit for who gets it next.
-        await asyncio.sleep(0.3)
         await reader.stop()
 
 

@@ -15,6 +15,7 @@ from tests.conftest import Clock
 from tests.delivering import (
     a_process,
     deliver,
+    failing_at,
     happen,
     happen_at_once,
     working,
@@ -93,6 +94,20 @@ async def test_without_a_wake_up_it_shows_within_a_look(
     async with a_receiver() as receiver, working():
         await a_webhook(workspace, receiver.url)
         await receiver.has(lambda it: it.seqs == [1])
+
+
+async def test_a_busy_log_puts_off_no_look_at_the_others(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LOOK_SECONDS", 0.2)
+    busy = await a_workspace("Busy")
+    async with a_receiver(failing_at(1, times=1)) as receiver, working() as worker:
+        await a_webhook(workspace, receiver.url)
+        worker.wake(workspace.id)
+        async with asyncio.timeout(10):
+            while receiver.seqs != [1]:
+                worker.wake(busy.id)
+                await asyncio.sleep(0.05)
 
 
 async def test_fifty_dead_endpoints_hold_up_nobody_else(

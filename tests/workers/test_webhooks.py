@@ -149,6 +149,25 @@ async def test_those_that_failed_leave_room_for_those_that_did_not(
             assert failing.together == 2
 
 
+async def test_whoever_failed_has_its_turn_among_many_that_are_never_done(
+    workspace: Workspace, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WORKSPACE_SENDS_MAX", 1)
+    monkeypatch.setattr("models.webhook.turn.TURN_SECONDS_MAX", 0.01)
+    async with a_receiver(failing_at(1, times=1)) as failed, a_receiver() as busy:
+        await a_webhook(workspace, failed.url)
+        await deliver()
+        for _ in range(3):
+            await a_webhook(workspace, busy.url)
+        await happen_at_once(workspace, 10_000)
+        await clock.travel(hours=1)
+        async with working() as worker:
+            worker.wake(None)
+            await failed.has(lambda it: bool(it.seqs))
+
+            assert len(busy.seqs) < 3 * 10_000
+
+
 async def test_whoever_is_stopped_keeps_what_was_accepted(workspace: Workspace) -> None:
     async with a_receiver() as receiver:
         webhook = await a_webhook(workspace, receiver.url)

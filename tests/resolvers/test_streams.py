@@ -27,6 +27,7 @@ from models import Agent, Conversation, Membership, Ticket, Token, database
 from models.access import SCOPES, Role
 from models.closing import close
 from models.database import fetch
+from models.decision import Availability
 from models.log import Position
 from models.stream import Reader
 from models.transfer import transfer
@@ -52,6 +53,7 @@ ITEM = """__typename
     ... on StreamReset { cursor reason }
     ... on LoggedEvent { cursor seq kind }
     ... on ConversationEvent { conversation { id } }
+    ... on AgentEvent { agent { id } }
     ... on MessageEvent { message { text } }"""
 QUEUE = f"""subscription ($id: ID!, $after: String) {{
     queueChanged(queueId: $id, after: $after) {{ {ITEM} }} }}"""
@@ -431,10 +433,23 @@ async def test_the_log_tells_what_a_filter_lets_through(company: Company, here: 
     assert (told["kind"], told["message"]) == ("MESSAGE_RECEIVED", {"text": "Hello?"})
 
 
+async def test_an_agent_follows_its_own_part_of_the_log(company: Company, here: Server) -> None:
+    async with peer(here, await session_of(company.agent)) as watching:
+        await watching.subscribe(LOG)
+        await watching.next()
+        for agent in (company.operator, company.agent):
+            await Agent.set_availability(
+                agent.id, by=as_agent(agent), availability=Availability.AWAY
+            )
+        told = await watching.next()
+
+    assert told["agent"] == {"id": company.id("Agent")}
+
+
 async def test_whoever_may_not_read_the_log_follows_no_part_of_it(
     company: Company, here: Server
 ) -> None:
-    async with peer(here, await session_of(company.agent)) as watching:
+    async with peer(here, await integration_of(company.workspace, "presence:write")) as watching:
         await watching.subscribe(LOG)
 
         assert await watching.refusal() == "FORBIDDEN"

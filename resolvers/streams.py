@@ -47,7 +47,7 @@ class StreamSnapshot:
     cursor: str = strawberry.field(description="Go on after this snapshot with it: `after`.")
     occurred_at: datetime = strawberry.field(description="When the log stood there.")
     is_complete: bool = strawberry.field(
-        description="Whether the lists are; page through the rest with a query."
+        description="Whether these are all; if not, page through the rest with a query."
     )
     conversations: list[Conversation] = strawberry.field(
         description=f"The conversations concerned; at most {SNAPSHOT_SIZE_MAX}."

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -308,7 +309,12 @@ def _settings(**options: str | int | None) -> "Settings":
         name = f"RELEVO_{field}" if field in Settings.model_fields else field
         raise Unusable(f"the setting {name.upper()} cannot be used ({first['msg']})") from error
     except SettingsError as error:
-        raise Unusable(f"a setting cannot be read ({error})") from error
+        # It tells the field only in its words; what is read so is written as JSON.
+        name = "".join(re.findall(r'for field "(\w+)"', str(error)))
+        raise Unusable(
+            f"the setting RELEVO_{name.upper()} cannot be read: it is a list in JSON, such as "
+            '["one", "two"]'
+        ) from error
     given = {name: value for name, value in options.items() if value is not None}
     return settings.model_copy(update=given)
 

@@ -252,7 +252,10 @@ def _owner(event: Event, side: str) -> Owner | None:
     return Owner.of(owner.agent_id, owner.team_id)
 
 
-@strawberry.type(description="Something in the set-up changed; `kind` says what.")
+@strawberry.type(
+    description="Something in the set-up changed; `kind` says what. Every kind without a type "
+    "of its own name is told as this."
+)
 class SettingsChanged(AgentEvent):
     @strawberry.field(description="The team concerned, if one is.")
     async def team(self, info: Info) -> Team | None:
@@ -267,12 +270,16 @@ class SettingsChanged(AgentEvent):
         return None if subject is None else encode(*subject)
 
 
-@strawberry.type(description="A conversation joined the queue; `kind` says why.")
+@strawberry.type(
+    description="A conversation joined the queue that `queueChanged` follows; `kind` says why."
+)
 class ConversationEntered(ConversationEvent):
     pass
 
 
-@strawberry.type(description="A conversation left the queue; `kind` says why.")
+@strawberry.type(
+    description="A conversation left the queue that `queueChanged` follows; `kind` says why."
+)
 class ConversationLeft(ConversationEvent):
     pass
 

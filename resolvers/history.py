@@ -30,7 +30,7 @@ from resolvers.pagination import (
 from resolvers.types import Row
 
 
-@strawberry.input(description="Which events; what is left out does not matter.")
+@strawberry.input(description="Which events: those for which all holds that is given.")
 class EventFilter:
     kinds: list[Kind] | None = strawberry.field(default=None, description="Any of these.")
     conversation_id: strawberry.ID | None = strawberry.field(

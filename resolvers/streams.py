@@ -47,7 +47,7 @@ class StreamSnapshot:
     cursor: str = strawberry.field(description="Go on after this snapshot with it: `after`.")
     occurred_at: datetime = strawberry.field(description="When the log stood there.")
     is_complete: bool = strawberry.field(
-        description="Whether the lists are; page through the rest with a query."
+        description="Whether these are all; if not, page through the rest with a query."
     )
     conversations: list[Conversation] = strawberry.field(
         description=f"The conversations concerned; at most {SNAPSHOT_SIZE_MAX}."
@@ -148,8 +148,8 @@ class Subscription:
 
     @strawberry.subscription(
         graphql_type=StreamItem,
-        description="The log itself, for integrators; it has no state. An agent's is its own part: "
-        "what it did, and what was about itself.",
+        description="The log itself, for integrators; it has no state, so its snapshot is only a "
+        "cursor. Agents get their own part: what they do and what is about themselves.",
     )
     async def workspace_events(
         self,

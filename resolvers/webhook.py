@@ -99,7 +99,9 @@ class Webhook(Node):
     )
     failing_since = column(datetime | None, "failing_since", "When the first of these failed.")
     next_attempt_at = column(
-        datetime | None, "next_attempt_at", "When the next one comes; null for at once."
+        datetime | None,
+        "next_attempt_at",
+        "When the next one comes, if it is ACTIVE; null for at once.",
     )
     failure = column(Failure | None, "failure", "Why the last one failed.")
     status_code = column(

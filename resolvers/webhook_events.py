@@ -51,7 +51,9 @@ class WebhookUpdated(WebhookEvent):
     def missed_to_seq(self) -> int | None:
         return _number(self.event.data.get("missed_to"))
 
-    @strawberry.field(description="The `seq` from which on it gets OTHER_HISTORY.")
+    @strawberry.field(
+        description="The first `seq` that it is sent of the restored log, where it is OTHER_HISTORY."
+    )
     def goes_on_from_seq(self) -> int | None:
         return _number(self.event.data.get("from_seq"))
 

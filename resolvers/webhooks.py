@@ -195,7 +195,11 @@ class WebhookMutation:
         await WebhookRecord.delete(id, by=info.context.by)
         return {"webhook": id}
 
-    @mutation(WebhookTestPayload, "Record an event that only this webhook is sent in any case.")
+    @mutation(
+        WebhookTestPayload,
+        "Record an event that only this webhook is sent in any case, in its turn: what failed "
+        "before it is tried again at once.",
+    )
     async def webhook_test(self, info: Info, input: WebhookTestInput) -> Answer:
         id = decode("Webhook", input.webhook_id)
         return {"webhook": id, "seq": await WebhookRecord.test(id, by=info.context.by)}

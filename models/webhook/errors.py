@@ -26,7 +26,7 @@ class WebhookNotActive(RuleViolation):
 
     def __init__(self, *, status: str) -> None:
         super().__init__(
-            f"The webhook is {status}, so nothing is sent to it.",
+            f"The webhook is {status}, so nothing is sent to it: resume it by webhookUpdate.",
             path="input.webhookId",
             status=status,
         )

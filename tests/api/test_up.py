@@ -314,6 +314,13 @@ def test_a_setting_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert_refused_in_one_line(run, "the setting RELEVO_PORT cannot be used")
 
 
+def test_a_list_that_is_not_json_is_named_with_how_it_is_written(tmp_path: Path) -> None:
+    name = "RELEVO_WEBHOOK_TARGETS_ALLOWED"
+    run = relevo("up", RELEVO_HOME=str(tmp_path), **{name: "127.0.0.1"})
+
+    assert_refused_in_one_line(run, f"the setting {name} cannot be read: it is a list in JSON")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [((), "a token needs at least one --scope"), (("--scope", "all"), "unknown scope all")],

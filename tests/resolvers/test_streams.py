@@ -52,6 +52,7 @@ ITEM = """__typename
     ... on StreamReset { cursor reason }
     ... on LoggedEvent { cursor seq kind }
     ... on ConversationEvent { conversation { id } }
+    ... on AgentEvent { agent { id } }
     ... on MessageEvent { message { text } }"""
 QUEUE = f"""subscription ($id: ID!, $after: String) {{
     queueChanged(queueId: $id, after: $after) {{ {ITEM} }} }}"""

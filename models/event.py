@@ -98,9 +98,9 @@ class Kind(StrEnum):
     CLOSING_REASON_UPDATED = "CLOSING_REASON_UPDATED"
     CLOSING_REASON_DELETED = "CLOSING_REASON_DELETED"
     WORKSPACE_UPDATED = "WORKSPACE_UPDATED"
-    OTHER = "OTHER"
     TOKEN_CREATED = "TOKEN_CREATED"  # noqa: S105 - an event's name
     TOKEN_REVOKED = "TOKEN_REVOKED"  # noqa: S105 - an event's name
+    OTHER = "OTHER"
 
 
 # After these, what a subscriber may see must be asked again.

@@ -52,7 +52,7 @@ class WebhookUpdated(WebhookEvent):
         return _number(self.event.data.get("missed_to"))
 
     @strawberry.field(
-        description="The first `seq` that it is sent of the restored log, where it is OTHER_HISTORY."
+        description="The first `seq` that it is sent of the restored log; of OTHER_HISTORY only."
     )
     def goes_on_from_seq(self) -> int | None:
         return _number(self.event.data.get("from_seq"))

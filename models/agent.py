@@ -314,6 +314,13 @@ _SILENT = """NOT EXISTS (SELECT FROM presence_leases l
 # When the last lease of an agent `a` ran out, or will.
 _LAST_LEASE_ENDS = """(SELECT max(l.expires_at) FROM presence_leases l WHERE l.agent_id = a.id)"""
 
+# When the first connected agent falls silent, if it does within the interval $1.
+NEXT_SILENCE = f"""
+    SELECT min({_LAST_LEASE_ENDS}) AS due_at FROM agents a
+    WHERE a.is_connected AND NOT EXISTS (SELECT FROM presence_leases l
+        WHERE l.agent_id = a.id AND l.expires_at > (SELECT relevo_now() + $1::interval))
+"""  # noqa: S608 - constants
+
 
 def _record_silence(id: UUID, workspace_id: UUID, since: datetime | None) -> None:
     by = Actor.system(workspace_id)

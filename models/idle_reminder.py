@@ -10,15 +10,14 @@ from models.idle import PERIOD
 _PERIODS = ", ".join(f"interval '{period} days'" for period in IdlePeriod if period)
 # Whose period is not longer is not reminded: it would be whenever anything happens. What closes
 # by now closes.
-_DUE = f"""
-    SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id
+_CANDIDATES = f"""
     FROM workspaces w
     CROSS JOIN LATERAL make_interval(mins => w.idle_reminder_before_minutes) AS before
     CROSS JOIN LATERAL (
         SELECT min(period) - before AS quiet FROM unnest(ARRAY[{_PERIODS}]) AS period
         WHERE period > before) AS least
     JOIN conversations c ON c.workspace_id = w.id
-      AND c.last_activity_at <= relevo_now() - least.quiet
+      AND c.last_activity_at <= (SELECT relevo_now() + {{ahead}}) - least.quiet
     LEFT JOIN teams t ON t.id = c.team_id
     LEFT JOIN agents a ON a.id = c.assignee_id
     CROSS JOIN LATERAL make_interval(days => {PERIOD}) AS period
@@ -26,9 +25,18 @@ _DUE = f"""
       AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
       AND (c.reminded_at IS NULL OR c.reminded_at < c.last_activity_at)
       AND period > before
-      AND c.last_activity_at + (period - before) <= relevo_now()
+      AND c.last_activity_at + (period - before) <= (SELECT relevo_now() + {{ahead}})
       AND c.last_activity_at + period > relevo_now()
 """  # noqa: S608 - constants
+_DUE = f"""
+    SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id
+    {_CANDIDATES.format(ahead="interval '0'")}
+"""
+# When the first one is reminded, if it is within the interval $1.
+NEXT = f"""
+    SELECT min(c.last_activity_at + (period - before)) AS due_at
+    {_CANDIDATES.format(ahead="$1::interval")}
+"""
 
 
 async def remind_idle(batch_size: int) -> int:

@@ -3,16 +3,8 @@
 from models.closing import close_automatically
 from models.closure import Cause
 from models.database import tx
+from models.idle_policy import CLOSES, PERIOD, POLICIES
 
-# The period of the agent, else of the team, else of the workspace; 0 days is never.
-PERIOD = """coalesce(a.idle_period_days, t.idle_period_days, w.idle_period_days)"""
-# A snooze in force keeps a conversation open.
-CLOSES = "c.status IN ('BOT', 'QUEUED', 'ASSIGNED')"
-_POLICIES = """
-    JOIN workspaces w ON w.id = c.workspace_id
-    LEFT JOIN teams t ON t.id = c.team_id
-    LEFT JOIN agents a ON a.id = c.assignee_id
-"""
 # By the periods in use, each of which the index serves in the order of its moments: what never
 # closes, and what closes later by a longer period, is not in the way of what is due.
 _CANDIDATES = f"""
@@ -22,7 +14,7 @@ _CANDIDATES = f"""
           UNION SELECT workspace_id, idle_period_days FROM agents WHERE idle_period_days > 0) p
     CROSS JOIN LATERAL (
         SELECT c.id, c.last_activity_at + make_interval(days => p.days) AS due_at
-        FROM conversations c {_POLICIES}
+        FROM conversations c {POLICIES}
         WHERE c.workspace_id = p.workspace_id AND {CLOSES} AND {PERIOD} = p.days
           AND c.last_activity_at
               <= (SELECT relevo_now() + {{ahead}}) - make_interval(days => p.days)
@@ -39,7 +31,7 @@ _LOCK = f"""
     ORDER BY k.due_at, k.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED
 """  # noqa: S608 - constants
 _DUE = f"""
-    SELECT c.id FROM conversations c {_POLICIES}
+    SELECT c.id FROM conversations c {POLICIES}
     WHERE c.id = ANY($1) AND {CLOSES} AND {PERIOD} > 0
       AND c.last_activity_at + make_interval(days => {PERIOD}) <= relevo_now()
     ORDER BY c.last_activity_at + make_interval(days => {PERIOD}), c.id

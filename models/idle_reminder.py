@@ -4,7 +4,7 @@ from models import event
 from models.access import Actor
 from models.base import IdlePeriod
 from models.database import Row, tx
-from models.idle import PERIOD
+from models.idle_policy import CLOSES, PERIOD
 
 # No conversation is due before the shortest period that is longer than the time before it closes.
 _PERIODS = ", ".join(f"interval '{period} days'" for period in IdlePeriod if period)
@@ -22,7 +22,7 @@ _CANDIDATES = f"""
     LEFT JOIN agents a ON a.id = c.assignee_id
     CROSS JOIN LATERAL make_interval(days => {PERIOD}) AS period
     WHERE w.idle_reminder_before_minutes IS NOT NULL
-      AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
+      AND {CLOSES}
       AND (c.reminded_at IS NULL OR c.reminded_at < c.last_activity_at)
       AND period > before
       AND c.last_activity_at + (period - before) <= (SELECT relevo_now() + {{ahead}})

@@ -76,6 +76,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "ticket": READING_TICKETS,
     "tickets": READING_TICKETS,
+    "idlePolicyPreview": CONFIGURING,
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,

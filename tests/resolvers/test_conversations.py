@@ -359,7 +359,7 @@ async def test_an_idle_period_shows_when_a_conversation_closes(
     before = (await admin.ask(ask, id=held))["conversation"]
     given = {"agentId": company.id("Agent")}
 
-    await admin.do("agentUpdate", {**given, "idlePeriod": "ONE_DAY"})
+    await admin.do("agentUpdate", await admin.confirmed(**given, idlePeriod="ONE_DAY"))
     after = (await admin.ask(ask, id=held))["conversation"]
     await admin.do("agentUpdate", {**given, "idlePeriod": None})
     inherited = (await admin.ask(ask, id=held))["conversation"]

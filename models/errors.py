@@ -506,7 +506,7 @@ class PreviewRequired(RuleViolation):
         super().__init__(
             "Look at the preview of a shorter idle period first, and send its token.",
             path="input.previewToken",
-            closes_at_once=closes_at_once,
+            closesAtOnce=closes_at_once,
         )
 
 
@@ -517,5 +517,5 @@ class PreviewStale(RuleViolation):
         super().__init__(
             "The preview is of something else, too old, or more would close by now: look again.",
             path="input.previewToken",
-            closes_at_once=closes_at_once,
+            closesAtOnce=closes_at_once,
         )

@@ -36,6 +36,7 @@ from models.ticket.at_closing import TicketAtClosing
 from models.ticket.opening import open_ticket
 from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
+Change = Callable[..., Awaitable[None]]
 _numbers = count(1)
 # What a conversation of the support desk closes with.
 A_TICKET = TicketAtClosing(create={"subject": "The light is out"})
@@ -59,20 +60,16 @@ def as_integration(workspace: Workspace, *scopes: str) -> Actor:
     )
 
 
-async def confirmed(
-    change: Callable[..., Awaitable[None]], *id: UUID, by: Actor, **to: Any
-) -> None:
+async def confirmed(change: Change, *id: UUID, by: Actor, **to: Any) -> None:
     """Change settings as whoever looks first at what a shorter idle period would close."""
     token = None
     if "idle_period_days" in to:
         period = to["idle_period_days"]
-        [whose] = [
-            name for name in ("agent", "team", "workspace") if name in change.__qualname__.lower()
-        ]
+        named = change.__qualname__.lower().removesuffix(".change")
         seen = await preview(
-            period if period is None else IdlePeriod(period),
+            None if period is None else IdlePeriod(period),
             by=by,
-            **({} if whose == "workspace" else {f"{whose}_id": id[0]}),
+            **{f"{named}_id": only for only in id},
         )
         token = seen.token if seen else None
     await change(*id, by=by, preview_token=token, **to)

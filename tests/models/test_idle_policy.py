@@ -158,7 +158,7 @@ async def test_only_what_lets_something_close_earlier_takes_a_token(
     if is_shorter:
         with pytest.raises(PreviewRequired) as refused:
             await change(*id, by=by, idle_period_days=to)
-        assert refused.value.facts == {"closes_at_once": 0}
+        assert refused.value.facts == {"closesAtOnce": 0}
         await change(*id, by=by, idle_period_days=to, preview_token=found.token)
     else:
         await change(*id, by=by, idle_period_days=to)
@@ -209,7 +209,7 @@ async def test_it_is_stale_when_more_would_close_than_it_said_and_not_when_fewer
     await a_message(channel, sender="ada")
     await Workspace.change(by=by, idle_period_days=ONE, preview_token=late.token)
 
-    assert refused.value.facts == {"closes_at_once": 2}
+    assert refused.value.facts == {"closesAtOnce": 2}
     assert await close_idle(10) == 1
     assert await Conversation.filter(status=Status.CLOSED).count() == 1
 

@@ -324,7 +324,9 @@ async def test_an_agents_account_is_changed_and_its_presence_told(
 
     changed = await admin.do(
         "agentUpdate",
-        {"agentId": company.id("Agent"), "name": "Zoe", "capacity": 3, "idlePeriod": "ONE_DAY"},
+        await admin.confirmed(
+            agentId=company.id("Agent"), name="Zoe", capacity=3, idlePeriod="ONE_DAY"
+        ),
         shown,
     )
     beaten = await agent.do("presenceBeat", {"device": "phone"}, shown)

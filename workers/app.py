@@ -13,6 +13,7 @@ from models import database, migration
 from models.settings import Settings
 from models.wakeup import Wakeups
 from workers import tasks
+from workers.heartbeat import beating
 from workers.sweeps import Sweeper
 
 # After a signal: to finish by themselves, to be cancelled, to be left. Together below the 10 s
@@ -60,7 +61,8 @@ async def _work(sweeper: Sweeper, redis_url: str) -> None:
     log.info("worker started")
     jobs = asyncio.create_task(tasks.serve(redis_url, sweeper))
     try:
-        await sweeper.run()
+        async with beating(sweeper):
+            await sweeper.run()
     finally:
         await _end(jobs)
         log.info("worker stopped")

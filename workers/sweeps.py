@@ -105,6 +105,7 @@ class Sweeper:
 
     def __init__(self, sweeps: Sequence[Sweep] = SWEEPS) -> None:
         self.swept: Counter[str] = Counter()
+        self.total: Counter[str] = Counter()
         self._sweeps = sweeps
         self._woken = {sweep.name: asyncio.Event() for sweep in sweeps}
         self._failures: Counter[str] = Counter()
@@ -142,6 +143,11 @@ class Sweeper:
             woken.set()
 
     @property
+    def failing(self) -> list[str]:
+        """The sweeps that failed when they were tried last."""
+        return sorted(+self._failures)
+
+    @property
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
@@ -172,6 +178,7 @@ class Sweeper:
     async def _take(self, sweep: Sweep) -> int:
         count = await sweep.batch(sweep.batch_size)
         self.swept[sweep.name] += count
+        self.total[sweep.name] += count
         return count
 
     async def _look_ahead(self) -> None:

@@ -337,9 +337,15 @@ class Valkey:
 
 
 @asynccontextmanager
-async def a_worker(database_url: str, redis_url: str) -> AsyncIterator[Worker]:
-    """A worker that has started; it is killed in the end, if it has not ended by itself."""
-    worker = Worker(await _start({"DATABASE_URL": database_url, "REDIS_URL": redis_url}))
+async def a_worker(
+    database_url: str, redis_url: str, *, ahead_seconds: float = 0.0
+) -> AsyncIterator[Worker]:
+    """A worker that has started; it is killed in the end, if it has not ended by itself.
+
+    Its own clock may be `ahead` of ours.
+    """
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    worker = Worker(await _start(urls, program=_ahead(ahead_seconds) if ahead_seconds else None))
     reading = asyncio.create_task(worker.read())
     try:
         await worker.says(STARTED)
@@ -392,14 +398,29 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _start(environment: dict[str, str], *arguments: str) -> Process:
+def _ahead(seconds: float) -> str:
+    """A worker whose wall clock is off: what libraries go by, before they are imported."""
+    return f"""
+import time
+now = time.time
+time.time = lambda: now() + {seconds}
+time.time_ns = lambda: int((now() + {seconds}) * 1e9)
+from workers.__main__ import main
+main()
+"""
+
+
+async def _start(
+    environment: dict[str, str], *arguments: str, program: str | None = None
+) -> Process:
+    how = ("-c", program) if program else ("-m", "workers")
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in {"DATABASE_URL", "REDIS_URL"} and not name.startswith("RELEVO_")
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "workers", *arguments, env=inherited | environment, stderr=PIPE
+        sys.executable, *how, *arguments, env=inherited | environment, stderr=PIPE
     )
 
 

@@ -7,13 +7,15 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from models import Team, Workspace
+import pytest
+
+from models import Team, Workspace, idle
 from models.base import IdlePeriod, Line
 from models.database import fetch, fetchval
 from models.idle import close_idle
 from tests.conftest import Clock
 from tests.factories import a_channel, a_message, a_team
-from tests.workers.test_worker_process import a_worker, eventually
+from tests.workers.test_worker_process import a_worker, eventually, locking
 from workers import sweeps, tasks
 from workers.sweeps import Sweep, Sweeper
 
@@ -78,6 +80,29 @@ async def test_a_message_that_was_first_keeps_it_open(workspace: Workspace, cloc
     assert wrong == []
     assert await fetchval("SELECT count(*) FROM conversations WHERE status <> 'CLOSED'") == 60
     assert 0 < await fetchval("SELECT count(*) FROM closures") < 60
+
+
+async def test_a_message_between_the_look_and_the_lock_keeps_it_open(
+    workspace: Workspace, database: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await closing_after(workspace, IdlePeriod.ONE_DAY)
+    channel = await a_channel(workspace)
+    await a_message(channel, sender="ada")
+    await clock.travel(days=1)
+    gate = "CROSS JOIN LATERAL (SELECT pg_advisory_xact_lock(42) FROM (SELECT k.id) g OFFSET 0) g"
+    monkeypatch.setattr(
+        idle,
+        "_LOCK",
+        idle._LOCK.replace("JOIN conversations c ON c.id", f"{gate} JOIN conversations c ON c.id"),
+    )
+
+    async with locking(database, "SELECT pg_advisory_lock(42)"):
+        closing = asyncio.create_task(close_idle(10))
+        await eventually(is_somebody_kept_waiting)
+        await a_message(channel, sender="ada")
+
+    assert await closing == 0
+    assert await fetchval("SELECT count(*) FROM closures") == 0
 
 
 async def test_what_became_due_while_nobody_worked_is_made_up_for_in_its_order(
@@ -146,6 +171,12 @@ def test_no_rule_reads_the_clock_of_its_process() -> None:
 
     assert len(modules) > 50
     assert found == set()
+
+
+async def is_somebody_kept_waiting() -> bool:
+    waiting = """SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database())"""
+    return bool(await fetchval(waiting))
 
 
 async def closing_after(workspace: Workspace, period: IdlePeriod) -> None:

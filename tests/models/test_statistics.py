@@ -1,0 +1,38 @@
+"""PostgreSQL is told of tables that outgrew what it knows, once for each time that they doubled."""
+
+from models import Workspace
+from models.database import fetch, fetchval
+from models.statistics import PAGES_MIN, look_again
+from tests.factories import a_channel, a_contact
+
+PAGES = "SELECT relpages FROM pg_class WHERE relname = 'contact_identities'"
+
+
+async def test_a_table_that_grew_is_looked_at_and_not_again_before_it_doubled(
+    workspace: Workspace,
+) -> None:
+    contact = await a_contact(await a_channel(workspace))
+    while await look_again():
+        pass
+    before = await fetchval(PAGES)
+
+    await _add(contact.id, rows=5_000)
+    grown, known = await look_again(), await fetchval(PAGES)
+    again = await look_again()
+    await _add(contact.id, rows=2_000)
+    slightly = await look_again()
+
+    assert (grown, again, slightly) == (1, 0, 0)
+    assert known > 2 * before + PAGES_MIN
+
+
+async def _add(contact_id: object, rows: int) -> None:
+    await fetch(
+        """
+        INSERT INTO contact_identities (id, workspace_id, contact_id, channel_id, external_id)
+        SELECT gen_random_uuid(), i.workspace_id, i.contact_id, i.channel_id, gen_random_uuid()
+        FROM contact_identities i, generate_series(1, $2) WHERE i.contact_id = $1
+        """,
+        contact_id,
+        rows,
+    )

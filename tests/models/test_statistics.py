@@ -31,7 +31,8 @@ async def _add(contact_id: object, rows: int) -> None:
         """
         INSERT INTO contact_identities (id, workspace_id, contact_id, channel_id, external_id)
         SELECT gen_random_uuid(), i.workspace_id, i.contact_id, i.channel_id, gen_random_uuid()
-        FROM contact_identities i, generate_series(1, $2) WHERE i.contact_id = $1
+        FROM (SELECT * FROM contact_identities WHERE contact_id = $1 LIMIT 1) i,
+             generate_series(1, $2)
         """,
         contact_id,
         rows,

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import Caller, authenticate
+from api.event_stream import EventStreamApp
 from api.graphql import GraphQLApp
 from api.health import live, ready, workers
 from api.jobs import Jobs
@@ -22,6 +23,7 @@ from models.errors import Unauthenticated
 from models.settings import Settings
 from models.stream import Reader
 from models.wakeup import Wakeups
+from models.webhook import target
 from resolvers.context import Context
 from resolvers.schema import schema
 
@@ -44,7 +46,7 @@ def create_app(settings: Settings) -> Starlette:
         reader.start()
         jobs = Jobs(settings.redis_url or "")
         queue.hand_over_to(jobs.drain)
-        team.reserve_groups(reserved=settings.groups_reserved)
+        _leave_to_the_installation(settings)
         await rehearse(settings.database_pool_max)
         _spare_the_collector()
         try:
@@ -61,6 +63,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
+            Route("/graphql/stream", EventStreamApp(graphql)),
             Route("/schema.graphql", _sdl),
             Route("/reports/{name}.csv", ReportsApp()),
             Route("/health/live", live),
@@ -69,6 +72,11 @@ def create_app(settings: Settings) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+def _leave_to_the_installation(settings: Settings) -> None:
+    team.reserve_groups(reserved=settings.groups_reserved)
+    target.allow(settings.webhook_targets_allowed)
 
 
 def _spare_the_collector() -> None:
@@ -90,7 +98,7 @@ def graphql_app(reader: Reader, *, allowed_origins: Sequence[str] = ()) -> Graph
         new_context=new_context,
         allowed_origins=allowed_origins,
     )
-    graphql.watch = TokenWatch(reader, graphql.sockets)
+    graphql.connections.watch = TokenWatch(reader, graphql.connections)
     return graphql
 
 

@@ -36,6 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+epoch = typer.Typer(help="Which history the logs are, for cursors.", no_args_is_help=True)
+app.add_typer(epoch, name="epoch")
+
 Host = Annotated[str | None, typer.Option(help="Address to listen on (RELEVO_HOST)")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="RELEVO_PORT, or 8000")]
 
@@ -73,6 +76,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.http_protocol import HTTP_OPTIONS
     from api.logs import log_to_stderr
     from api.socket_protocol import SOCKET_OPTIONS
     from api.up import listen, one_line
@@ -86,7 +90,7 @@ def serve(*, host: Host = None, port: Port = None) -> None:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http="httptools",
+        **HTTP_OPTIONS,
         **SOCKET_OPTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         access_log=False,
@@ -209,6 +213,25 @@ def group(
     from models.team import add_group_by_name
 
     typer.echo(_in_database(lambda: add_group_by_name(workspace, name=name, parent=parent)))
+
+
+@epoch.command()
+def bump(
+    workspace: Annotated[str | None, typer.Argument(help="Name of the workspace")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Of every workspace")] = False,
+) -> None:
+    """Let every cursor start afresh, after a restore that the database itself does not show.
+
+    Such is one by pg_dump, or by a disk's snapshot: numbers are given a second time, and whoever
+    follows would take them for those that it has.
+    """
+    from models.log import begin_other_history
+
+    if every is (workspace is not None):
+        raise Unusable("epoch bump needs the name of one workspace, or --all")
+    count = _in_database(lambda: begin_other_history(workspace))
+    typer.echo(f"Cursors of {count} workspace(s) start afresh.")
 
 
 @app.command()

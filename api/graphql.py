@@ -25,6 +25,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from api.connections import Connections, Session, Strangers
 from api.limits import GraphQLRequest, SocketLimits
 from api.requests import (
     GRAPHQL_RESPONSE,
@@ -35,11 +36,9 @@ from api.requests import (
     read_request,
 )
 from api.socket_protocol import SocketAdapter
-from api.sockets import Session, Socket, SocketHandler, SocketRegistry, Watch
+from api.sockets import Socket, SocketHandler
 from models.errors import Unauthenticated
 from resolvers.masking import extensions, present
-
-__all__ = ["GraphQLApp", "InvalidToken", "Session", "SocketRegistry"]
 
 log = structlog.get_logger(__name__)
 SessionT = TypeVar("SessionT", bound=Session)
@@ -69,8 +68,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
 
     `authenticate` gets the bearer token, or None where there is none, and raises InvalidToken.
     `new_context` makes the context of one operation from the session and the request id; the
-    schema is expected to be a MaskedSchema. `sockets` closes the sockets of revoked tokens; a
-    `watch` is told of those that come and go.
+    schema is expected to be a MaskedSchema. `connections` ends those of revoked tokens.
     """
 
     graphql_transport_ws_handler_class = SocketHandler
@@ -88,8 +86,10 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
         self.authenticate = authenticate
         self.new_context = new_context
         self.socket_limits = socket_limits or SocketLimits()
-        self.sockets = SocketRegistry()
-        self.watch: Watch | None = None
+        self.connections = Connections(self.socket_limits.connections_per_actor_max)
+        self.strangers = Strangers(
+            self.socket_limits.strangers_max, self.socket_limits.strangers_per_address_max
+        )
         super().__init__(
             schema,
             graphql_ide=None,
@@ -120,7 +120,7 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
             if media_type is None:
                 raise Refusal(406, f"We answer in {JSON} or {GRAPHQL_RESPONSE}.")
             asked = await read_request(request)
-            session = await self._session(request.headers.get("authorization"))
+            session = await self.session_of(request)
             context = self.new_context(session, request_id)
             result = await self._run(request.method, asked, context)
         except Refusal as refusal:
@@ -129,19 +129,16 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
             return _misplaced(misplaced, request.method, media_type or JSON, request_id)
         return _answered(result, media_type, request_id)
 
-    async def _session(self, credentials: str | None) -> SessionT | None:
+    async def session_of(self, request: Request) -> SessionT | None:
+        """None for a stranger; raises Refusal for a token that is none, or none any more."""
+        credentials = request.headers.get("authorization")
         token = None if credentials is None else bearer_token(credentials)
         try:
             if credentials is not None and token is None:
                 raise InvalidToken
             return await self.authenticate(token)
         except (InvalidToken, Unauthenticated):
-            raise Refusal(
-                401,
-                "The token is not valid, or no longer: sign in again.",
-                code="UNAUTHENTICATED",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            ) from None
+            raise ended() from None
 
     async def _run(self, method: str, asked: GraphQLRequest, context: object) -> ExecutionResult:
         return await self.schema.execute(
@@ -168,14 +165,14 @@ class GraphQLApp(GraphQL[Any, None], Generic[SessionT]):
         if session is None:
             raise ConnectionRejectionError
         socket.session = session
-        socket.owner = session.token_id or token
 
     async def get_context(
         self,
         request: Request | WebSocket,
         response: Response | WebSocket,  # noqa: ARG002  # the signature is Strawberry's
     ) -> Socket:
-        return Socket(headers=request.headers)
+        address = request.client.host if request.client else ""
+        return Socket(headers=request.headers, address=address)
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
@@ -191,19 +188,35 @@ def request_id_of(request: Request) -> str:
     return given if _request_id.fullmatch(given) else uuid4().hex
 
 
-def _answered(result: ExecutionResult, media_type: str, request_id: str) -> Response:
+def ended() -> Refusal:
+    """What whoever comes with a token that does not count is told."""
+    return Refusal(
+        401,
+        "The token is not valid, or no longer: sign in again.",
+        code="UNAUTHENTICATED",
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    )
+
+
+def payload_of(result: ExecutionResult) -> dict[str, Any]:
+    """A result as it is sent: without data when it never ran."""
     errors = [error.formatted for error in result.errors or ()]
     never_ran = isinstance(result, PreExecutionError) or (
         result.data is None and all("path" not in error for error in errors)
     )
-    payload: dict[str, object] = {} if never_ran else {"data": result.data}
+    payload: dict[str, Any] = {} if never_ran else {"data": result.data}
     if errors:
         payload["errors"] = errors
     if result.extensions:
         payload["extensions"] = result.extensions
+    return payload
+
+
+def _answered(result: ExecutionResult, media_type: str, request_id: str) -> Response:
+    payload = payload_of(result)
     status = 200
-    if never_ran and media_type == GRAPHQL_RESPONSE:
-        status = STATUSES.get(str(errors[0].get("extensions", {}).get("code")), 400)
+    if "data" not in payload and media_type == GRAPHQL_RESPONSE:
+        status = STATUSES.get(str(payload["errors"][0].get("extensions", {}).get("code")), 400)
     return _response(payload, status, media_type, request_id, {})
 
 
@@ -221,7 +234,11 @@ def _misplaced(
 
 def refused(refusal: Refusal, media_type: str, request_id: str) -> Response:
     """What a request that cannot be served is answered with."""
-    told = {"message": refusal.message, "extensions": extensions(refusal.code, request_id)}
+    retryable = refusal.code == "RATE_LIMITED"
+    told = {
+        "message": refusal.message,
+        "extensions": extensions(refusal.code, request_id, retryable=retryable),
+    }
     return _response({"errors": [told]}, refusal.status, media_type, request_id, refusal.headers)
 
 

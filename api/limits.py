@@ -18,14 +18,22 @@ _PARAMETERS: tuple[tuple[str, type, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """How long and how much one WebSocket may keep us busy."""
+    """How long and how much one peer may keep us busy by WebSocket or event stream."""
 
     init_timeout_seconds: float = 5.0
-    ping_interval_seconds: float = 15.0
-    pong_timeout_seconds: float = 15.0
-    send_timeout_seconds: float = 10.0
+    # A peer that vanished without a word is left within 25 s, by its silence or by TCP's.
+    ping_interval_seconds: float = 11.0
+    pong_timeout_seconds: float = 10.0
     operations_max: int = 20
-    sockets_per_token_max: int = 50
+    # Of one socket. Whoever spends them waits before every refusal.
+    subscribe_burst: int = 100
+    subscribes_per_minute: float = 120.0
+    refusal_pause_seconds: float = 1.0
+    # Sockets and event streams together; an agent's tokens count as one.
+    connections_per_actor_max: int = 50
+    # Of sockets that did not yet say whose they are.
+    strangers_max: int = 1_000
+    strangers_per_address_max: int = 100
 
 
 class Malformed(Exception):

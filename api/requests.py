@@ -14,6 +14,7 @@ from api.limits import BODY_BYTES_MAX, GraphQLRequest, Malformed, Unstorable
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
 
 _PREFLIGHTED_HEADERS = (
     "authorization",
@@ -55,6 +56,15 @@ def accepted_media_type(accept: str | None) -> str | None:
     if strict and strict >= plain:
         return GRAPHQL_RESPONSE
     return JSON if plain else None
+
+
+def accepts_event_stream(accept: str | None) -> bool:
+    """Whether this Accept header lets us answer with an event stream."""
+    if not accept or not accept.strip():
+        return True
+    ranges = dict(map(_media_range, accept.split(",")))
+    anything = ranges.get("text/*", ranges.get("*/*", 0.0))
+    return ranges.get(EVENT_STREAM, anything) > 0
 
 
 async def read_request(request: Request) -> GraphQLRequest:

@@ -9,47 +9,41 @@ The clients of the graphql-ws library reconnect by themselves after some close c
     4409  operation id in use            fatal
     4429  a second connection_init       fatal
     4499  no answer to pings             reconnects
-    4503  too many sockets of one token  reconnects, for the old sockets of a lost network may
-                                         still count for half a minute
+    4503  too many connections           reconnects, for the old ones of a lost network may still
+                                         count for half a minute
     1013  we could not authenticate just now, reconnects
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
+import orjson
 import structlog
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.schema.schema import StreamResult
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
 )
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from api.connections import Allowance, TooManyConnections, while_admitted
 from api.limits import GraphQLRequest, Malformed, Unstorable, require_message
 from models.errors import Unauthenticated
 from resolvers.masking import extensions
+from resolvers.sharing import encoded
 
 if TYPE_CHECKING:
     from api.graphql import GraphQLApp
+    from api.socket_protocol import SocketAdapter
 
 log = structlog.get_logger(__name__)
-
-
-class Session(Protocol):
-    """Whoever a token stands for, and how long it does."""
-
-    @property
-    def token_id(self) -> UUID | None: ...
-
-    @property
-    def expires_at(self) -> datetime | None: ...
 
 
 @dataclass(slots=True)
@@ -57,53 +51,9 @@ class Socket:
     """What is known of one connection; operations get contexts of their own."""
 
     headers: Mapping[str, str]
+    address: str = ""
     connection_params: dict[str, object] = field(default_factory=dict)
     session: Any = None
-    owner: Hashable = None
-
-
-class Watch(Protocol):
-    """Whoever is told of the authenticated sockets, to end those that should not go on."""
-
-    async def joined(self, session: Any) -> None:
-        """Raise Unauthenticated when the session is no longer one."""
-
-    def left(self, session: Any) -> None: ...
-
-
-class SocketRegistry:
-    """The authenticated sockets of this process, by owner."""
-
-    def __init__(self) -> None:
-        self._members: defaultdict[Hashable, set[SocketHandler]] = defaultdict(set)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._members.values()))
-
-    def __iter__(self) -> Iterator["SocketHandler"]:
-        """A copy: sockets come and go while somebody walks through them."""
-        return iter([handler for members in self._members.values() for handler in members])
-
-    def join(self, handler: "SocketHandler", sockets_max: int) -> bool:
-        """False when the owner has as many sockets as it may."""
-        members = self._members[handler.context.owner]
-        if len(members) >= sockets_max:
-            return False
-        members.add(handler)
-        return True
-
-    def leave(self, handler: "SocketHandler") -> None:
-        members = self._members.get(handler.context.owner, set())
-        members.discard(handler)
-        if not members:
-            self._members.pop(handler.context.owner, None)
-
-    def close_token(self, token_id: UUID) -> int:
-        """Start closing every socket of a revoked token; returns how many there are."""
-        members = tuple(self._members.get(token_id, ()))
-        for handler in members:
-            handler.dismiss()
-        return len(members)
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
@@ -116,21 +66,32 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
         self.limits = self.view.socket_limits
         self.loop = asyncio.get_running_loop()
         self.heard_at = self.loop.time()
+        self.subscribes = Allowance(self.limits.subscribe_burst, self.limits.subscribes_per_minute)
         self.watch: asyncio.Task[None] | None = None
         self.farewell: asyncio.Task[None] | None = None
-        self.expiry: asyncio.TimerHandle | None = None
-        self.is_watched = False
+        self.is_stranger = False
 
-    def dismiss(self, code: int = 4403, reason: str = "Forbidden") -> None:
-        """Close soon, without waiting for it."""
-        self.farewell = self.loop.create_task(self.websocket.close(code, reason))
+    @property
+    def session(self) -> Any:
+        return self.context.session
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        self.context.session = session
+
+    def dismiss(self) -> None:
+        self.farewell = self.loop.create_task(self.websocket.close(4403, "Forbidden"))
+
+    async def handle(self) -> None:
+        self.is_stranger = self.view.strangers.enter(self.context.address)
+        if not self.is_stranger:
+            await self.websocket.close(4503, "Too many connections")
+            return
+        await super().handle()
 
     async def shutdown(self) -> None:
-        self.view.sockets.leave(self)
-        if self.is_watched and self.view.watch:
-            self.view.watch.left(self.context.session)
-        if self.expiry:
-            self.expiry.cancel()
+        self._introduce()
+        self.view.connections.leave(self)
         if self.watch:
             self.watch.cancel()
         await super().shutdown()
@@ -159,28 +120,25 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
         self.connection_acknowledged = True
         self.watch = self.loop.create_task(self._watch())
 
+    def _introduce(self) -> None:
+        """It is no stranger any more."""
+        if self.is_stranger:
+            self.is_stranger = False
+            self.view.strangers.leave(self.context.address)
+
     async def _admit(self) -> tuple[int, str] | None:
         try:
             async with asyncio.timeout(self.limits.init_timeout_seconds):
                 await self.view.admit(self.context)
-                return await self._join()
+                await self.view.connections.join(self)
         except (ConnectionRejectionError, Unauthenticated):
             return 4403, "Forbidden"
+        except TooManyConnections:
+            return 4503, "Too many connections"
         except Exception:
             log.exception("socket_not_authenticated")
             return 1013, "Try again later"
-
-    async def _join(self) -> tuple[int, str] | None:
-        seconds_left = _seconds_until(self.context.session.expires_at)
-        if seconds_left is not None and seconds_left <= 0:
-            return 4403, "Forbidden"
-        if not self.view.sockets.join(self, self.limits.sockets_per_token_max):
-            return 4503, "Too many sockets"
-        if seconds_left is not None:
-            self.expiry = self.loop.call_later(seconds_left, self.dismiss)
-        if self.view.watch:
-            self.is_watched = True
-            await self.view.watch.joined(self.context.session)
+        self._introduce()
         return None
 
     async def _watch(self) -> None:
@@ -204,6 +162,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
             await self.websocket.close(4401, "Unauthorized")
         elif operation_id in self.operations:
             await self.websocket.close(4409, f"Subscriber for {operation_id} already exists")
+        elif not self.subscribes.take(self.loop.time()):
+            # Meanwhile nothing more is read from this peer.
+            await asyncio.sleep(self.limits.refusal_pause_seconds)
+            at_most = f"At most {self.limits.subscribes_per_minute:g} operations start in a minute."
+            await self._refuse(operation_id, "RATE_LIMITED", at_most, retryable=True)
         elif len(self.operations) >= self.limits.operations_max:
             at_most = f"At most {self.limits.operations_max} operations run on one socket."
             await self._refuse(operation_id, "RATE_LIMITED", at_most, retryable=True)
@@ -232,14 +195,32 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
                 operation_extensions=extensions,
                 allowed_operation_types=(OperationType.QUERY, OperationType.SUBSCRIPTION),
             )
-            async with aclosing(results):
-                await self._send_result_stream(operation, results)
+            async with aclosing(while_admitted(results)) as admitted:
+                await self._send_result_stream(operation, admitted)
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)
+        except Unauthenticated:
+            self.dismiss()
         except Exception:
             log.exception("operation_failed", request_id=request_id)
             await self._fail(operation, request_id)
+
+    async def _send_result_stream(
+        self, operation: Operation[Socket, None], result_source: StreamResult
+    ) -> None:
+        """As Strawberry does, but what is encoded already goes out as it is."""
+        # The id is the peer's own text; the rest of the frame may be everybody's.
+        begin = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
+        adapter = cast("SocketAdapter", self.websocket)
+        async for result in result_source:
+            if isinstance(result, PreExecutionError):
+                await self._handle_pre_execution_error(operation, result)
+                return
+            if not isinstance(result, ExecutionResult):
+                await self._reject_incremental_delivery(operation)
+                return
+            await adapter.send_texts([f"{begin}{payload}}}" for payload in encoded(result)])
 
     async def _fail(self, operation: Operation[Socket, None], request_id: str) -> None:
         if self.operations.get(operation.id) is operation:
@@ -266,7 +247,3 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> None:
         """Never: a document with a mistake ends its own operation, not those of its neighbours."""
-
-
-def _seconds_until(moment: datetime | None) -> float | None:
-    return (moment - datetime.now(UTC)).total_seconds() if moment else None

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from api.child import Child, Unusable
 from api.engines import Engines, engines, log_file
+from api.stall import limit_peers
 from api.supervision import Signals, supervise
 
 if TYPE_CHECKING:
@@ -54,13 +55,15 @@ def listen(host: str, port: int) -> socket.socket:
     except socket.gaierror as error:
         raise Unusable(f"the host {host} is not known: set --host to an address") from error
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = "is already in use"
         else:
             reason = f"cannot be opened ({os.strerror(error.errno or 0)})"
         raise Unusable(f"port {port} on {host} {reason}: choose another with --port") from error
+    limit_peers(listening)
+    return listening
 
 
 @contextmanager

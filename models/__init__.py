@@ -19,6 +19,7 @@ from models.team import Team
 from models.ticket.action import TicketAction
 from models.ticket.record import Ticket
 from models.token import Token
+from models.webhook.record import Webhook
 from models.workflow import advance as advance
 from models.workflow import walk as walk
 from models.workflow.record import Workflow, WorkflowRevision
@@ -46,6 +47,7 @@ __all__ = [
     "Ticket",
     "TicketAction",
     "Token",
+    "Webhook",
     "Workflow",
     "WorkflowRevision",
     "WorkflowRun",

@@ -53,6 +53,7 @@ class Right(StrEnum):
     TAG_CONTACTS = "tag every contact"
     SAVE_SEGMENTS = "save segments"
     READ_LOG = "read the log of the workspace"
+    READ_OWN_LOG = "read one's own part of the log"
     SEE_TICKETS = "see every ticket"
     WORK_TICKETS = "open tickets and work them"
     READ_REPORTS = "read the reports of the workspace"
@@ -66,6 +67,7 @@ _RIGHTS: dict[Role, frozenset[Right]] = {
             Right.HOLD_CONVERSATIONS,
             Right.SET_OWN_AVAILABILITY,
             Right.WORK_TICKETS,
+            Right.READ_OWN_LOG,
             Right.READ_OWN_REPORTS,
         }
     ),

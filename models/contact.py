@@ -133,11 +133,15 @@ class Contact(Record):
     @classmethod
     async def sight(cls, actor: Actor) -> str:
         """What a row of "contacts" must meet for an actor of its workspace to see it."""
+        return cls.sight_of(actor, await Visibility.of(actor))
+
+    @classmethod
+    def sight_of(cls, actor: Actor, seen: Visibility) -> str:
+        """The same of an actor whose conversations are known."""
         if cls.are_all_visible_to(actor):
             return "true"
         if actor.agent_id is None:
             return "false"
-        seen = await Visibility.of(actor)
         return f"""("contacts"."owner_agent_id" = {quoted(actor.agent_id)} OR EXISTS (
             SELECT FROM conversations c
             WHERE c.contact_id = "contacts"."id" AND {seen.literal}))"""

@@ -26,6 +26,8 @@ from models.settings import Settings
 
 Result = TypeVar("Result")
 Row = asyncpg.Record
+# How rows are read: `fetch`, or that of a transaction.
+Read = Callable[..., Awaitable[list[Row]]]
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 

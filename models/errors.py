@@ -7,7 +7,7 @@
     │   ├── BadUserInput
     │   ├── Busy                    retryable
     │   ├── OutcomeUnknown
-    │   └── InvalidCursor
+    │   └── InvalidCursor           reason, and where to go on, in the extensions
     └── RuleViolation               a rule says no: the caller reads it as a userError
         ├── NotFound
         ├── InvalidCredentials
@@ -29,8 +29,9 @@
         ├── PreviewRequired  PreviewStale
         ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
         │   AlreadyLinked  RequesterRequired  TicketChanged
-        └── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
-            WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
+        ├── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
+        │   WorkflowChanged  WorkflowRanAlready  ConversationRequired  VariableUnknown
+        └── WebhookTargetNotAllowed  WebhookChanged  WebhookNotActive  RedeliveryOutOfRange
 
 Facts that help the caller (the present holder, the channel held) travel in `facts`: names in
 lower camel case to ids, numbers and enum values.
@@ -103,8 +104,29 @@ class OutcomeUnknown(RequestError):
 
 
 class InvalidCursor(RequestError):
-    def __init__(self) -> None:
-        super().__init__("This cursor is not from this list: start again without it.")
+    def __init__(
+        self,
+        message: str = "This cursor is not from this list: start again without it.",
+        **facts: str,
+    ) -> None:
+        super().__init__(message, **facts)
+
+    @classmethod
+    def of_other_history(cls) -> "InvalidCursor":
+        return cls(
+            "This cursor is of another history, such as before a restore: start again without it.",
+            reason="OTHER_HISTORY",
+        )
+
+    @classmethod
+    def too_old(cls, floor: str) -> "InvalidCursor":
+        """`floor` is the cursor after which the log begins now."""
+        return cls(
+            "The log no longer holds everything after this cursor: read what you follow anew, and "
+            "go on after the cursor of `extensions.goOnAfter`.",
+            reason="TOO_OLD",
+            goOnAfter=floor,
+        )
 
 
 class RuleViolation(DomainError):

@@ -115,6 +115,57 @@ CHANGES_ACCESS = frozenset(
     }
 )
 
+# Who changed what was set up, who came and went, and what became of owners and of people's records:
+# kept for ever. The rest is the traffic of the desk, which its own tables keep.
+AUDIT = frozenset(
+    {
+        Kind.WORKSPACE_UPDATED,
+        Kind.AGENT_CREATED,
+        Kind.AGENT_UPDATED,
+        Kind.AGENT_DEACTIVATED,
+        Kind.AGENT_REACTIVATED,
+        Kind.AGENT_PASSWORD_SET,
+        Kind.TOKEN_CREATED,
+        Kind.TOKEN_REVOKED,
+        Kind.TEAM_CREATED,
+        Kind.TEAM_UPDATED,
+        Kind.TEAM_DELETED,
+        Kind.MEMBER_ADDED,
+        Kind.MEMBER_REMOVED,
+        Kind.MEMBERS_REORDERED,
+        Kind.CHANNEL_CREATED,
+        Kind.CHANNEL_UPDATED,
+        Kind.CHANNEL_ASSIGNED,
+        Kind.CHANNEL_BOT_SET,
+        Kind.CONTACT_OWNER_SET,
+        Kind.CONTACT_MERGED,
+        Kind.CONTACT_SPLIT,
+        Kind.TAG_CREATED,
+        Kind.CONTACT_FIELD_CREATED,
+        Kind.CONTACT_FIELD_UPDATED,
+        Kind.CONTACT_FIELD_DELETED,
+        Kind.SEGMENT_CREATED,
+        Kind.SEGMENT_UPDATED,
+        Kind.SEGMENT_DELETED,
+        Kind.SNIPPET_CREATED,
+        Kind.SNIPPET_UPDATED,
+        Kind.SNIPPET_DELETED,
+        Kind.CLOSING_REASON_CREATED,
+        Kind.CLOSING_REASON_UPDATED,
+        Kind.CLOSING_REASON_DELETED,
+        Kind.WORKFLOW_CREATED,
+        Kind.WORKFLOW_UPDATED,
+        Kind.WORKFLOW_PUBLISHED,
+        Kind.WORKFLOW_ARCHIVED,
+        Kind.WEBHOOK_CREATED,
+        Kind.WEBHOOK_UPDATED,
+        Kind.WEBHOOK_DELETED,
+        Kind.WEBHOOK_TESTED,
+        Kind.WEBHOOK_REDELIVERED,
+        Kind.WEBHOOK_DISABLED,
+    }
+)
+
 
 # Names are a person's own, and hours too long for a fact: whoever wants them reads the record.
 _UNTOLD = ("name", "business_hours")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models import candidates, reservation
+from models import candidates, event, reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,26 @@ ONE_OPEN_CONVERSATION = Invariant(
     """,
 )
 NUMBERS_WITHOUT_HOLES = Invariant(
-    "Events are numbered without holes from the floor of their log",
+    "Events are numbered without holes from the floor of their log, and the newest is kept",
     """
     SELECT format('workspace %s has %s events from %s to %s, floor %s', workspace_id, events,
                   first, last, l.floor_seq)
-    FROM (SELECT workspace_id, count(*) AS events, min(seq) AS first, max(seq) AS last
-          FROM events GROUP BY 1) e LEFT JOIN logs l USING (workspace_id)
+    FROM (SELECT e.workspace_id, count(*) AS events, min(e.seq) AS first, max(e.seq) AS last
+          FROM events e LEFT JOIN logs f USING (workspace_id)
+          WHERE f.floor_seq IS NULL OR e.seq > f.floor_seq GROUP BY 1) e
+    FULL JOIN logs l USING (workspace_id)
     WHERE l.floor_seq IS NULL OR first <> l.floor_seq + 1 OR last <> l.floor_seq + events
+       OR (l.floor_seq > 0 AND events IS NULL)
     """,
+)
+AUDIT_KEPT_BELOW_THE_FLOOR = Invariant(
+    "Below the floor of a log only what is kept for ever is left",
+    f"""
+    SELECT format('event %s of workspace %s is %s, floor %s', e.seq, e.workspace_id, e.kind,
+                  l.floor_seq)
+    FROM logs l JOIN events e ON e.workspace_id = l.workspace_id AND e.seq <= l.floor_seq
+    WHERE e.kind NOT IN ({", ".join(f"'{kind}'" for kind in sorted(event.AUDIT))})
+    """,  # noqa: S608 - constants
 )
 TIME_FOLLOWS_NUMBERS = Invariant(
     "Along its numbers a log never goes back in time",
@@ -81,32 +93,35 @@ CLOSED_BY_A_CLOSURE = Invariant(
         SELECT FROM closures x WHERE x.conversation_id = c.id AND x.closed_at = c.closed_at)
     """,
 )
+# From when on the log of a workspace tells everything: what is later has its event above the floor.
+TOLD_SINCE = """
+    SELECT l.workspace_id, coalesce(e.logged_at, '-infinity') AS since
+    FROM logs l LEFT JOIN events e
+        ON l.floor_seq > 0 AND e.workspace_id = l.workspace_id AND e.seq = l.floor_seq + 1
+"""
 CLOSURE_HAS_AN_EVENT = Invariant(
-    "Every closure has exactly one event, as long as the log is whole",
-    """
-    SELECT format('conversation %s has %s closures and %s events of them',
-                  conversation_id, coalesce(closures, 0), coalesce(events, 0))
-    FROM (SELECT conversation_id, count(*) AS closures FROM closures
-          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0) GROUP BY 1) x
+    "Every closure has exactly one event, as far back as the log tells",
+    f"""
+    SELECT format('conversation %s has %s closures, %s of them since the log begins, and %s events',
+                  conversation_id, coalesce(closures, 0), coalesce(told, 0), coalesce(events, 0))
+    FROM (SELECT x.conversation_id, count(*) AS closures,
+                 count(*) FILTER (WHERE x.closed_at > l.since) AS told
+          FROM closures x JOIN ({TOLD_SINCE}) l USING (workspace_id) GROUP BY 1) x
     FULL JOIN (SELECT conversation_id, count(*) AS events FROM events
-               WHERE kind = 'CONVERSATION_CLOSED'
-                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
-               GROUP BY 1) e USING (conversation_id)
-    WHERE closures IS DISTINCT FROM events
-    """,
+               WHERE kind = 'CONVERSATION_CLOSED' GROUP BY 1) e USING (conversation_id)
+    WHERE coalesce(events, 0) NOT BETWEEN coalesce(told, 0) AND coalesce(closures, 0)
+    """,  # noqa: S608 - constants
 )
 ASSIGNMENT_HAS_AN_EVENT = Invariant(
-    "Every assignment has exactly one event of its beginning, as long as the log is whole",
-    """
+    "Every assignment has exactly one event of its beginning, as far back as the log tells",
+    f"""
     SELECT format('assignment %s has %s events', id, coalesce(events, 0))
-    FROM (SELECT id FROM assignments
-          WHERE workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)) a
+    FROM (SELECT a.id, a.started_at > l.since AS is_told
+          FROM assignments a JOIN ({TOLD_SINCE}) l USING (workspace_id)) a
     FULL JOIN (SELECT (data ->> 'assignment')::uuid AS id, count(*) AS events FROM events
-               WHERE data ? 'assignment'
-                 AND workspace_id IN (SELECT workspace_id FROM logs WHERE floor_seq = 0)
-               GROUP BY 1) e USING (id)
-    WHERE a.id IS NULL OR events IS DISTINCT FROM 1
-    """,
+               WHERE data ? 'assignment' GROUP BY 1) e USING (id)
+    WHERE is_told IS NULL OR events > 1 OR (is_told AND events IS NULL)
+    """,  # noqa: S608 - constants
 )
 TODOS_PER_LINE = Invariant(
     "A workspace has one log and one Todos for each line",
@@ -322,6 +337,7 @@ ALWAYS = (
     STATUS_SAYS_WHERE,
     ONE_OPEN_CONVERSATION,
     NUMBERS_WITHOUT_HOLES,
+    AUDIT_KEPT_BELOW_THE_FLOOR,
     TIME_FOLLOWS_NUMBERS,
     CLOSED_BY_A_CLOSURE,
     CLOSURE_HAS_AN_EVENT,

@@ -3,20 +3,23 @@
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import orjson
 
-from models.access import ActorKind
-from models.database import Row, Transaction, fetch, fetchrow
-from models.errors import InvalidCursor
-from models.event import Kind
+from models.access import Actor, ActorKind, Right
+from models.database import Read, Row, Transaction, fetch
+from models.decision import Rule
+from models.errors import InvalidCursor, NotFound
+from models.event import AUDIT, Kind
 
 READ_SIZE_MAX = 500
+# Numbers that one statement without an index of its own may pass over.
+SCAN_SIZE_MAX = 10_000
 SEQ_MAX = 2**63 - 1
 _LAYOUT = struct.Struct(">16sQQ")
 _MARK = b"log1"
@@ -45,6 +48,18 @@ class Event:
     ticket_id: UUID | None
     data: dict[str, Any]
 
+    @property
+    def ticket_ids(self) -> list[UUID]:
+        """The tickets that it is about: a link may have moved from one to another."""
+        before = self.data.get("from_ticket")
+        return [id for id in (self.ticket_id, UUID(before) if before else None) if id]
+
+    @property
+    def own_of(self) -> set[UUID | None]:
+        """The agents whose own part of the log it is in."""
+        did = self.actor_id if self.actor_kind is ActorKind.AGENT else None
+        return {did, self.from_agent_id, self.to_agent_id}
+
     @classmethod
     def of(cls, row: Row | Mapping[str, Any]) -> "Event":
         fields = {name: row[name] for name in cls.__slots__}
@@ -54,6 +69,12 @@ class Event:
         fields["actor_kind"] = ActorKind(fields["actor_kind"])
         fields["data"] = orjson.loads(fields["data"]) if fields["data"] else {}
         return cls(**fields)
+
+    @property
+    def rule(self) -> Rule | None:
+        """Which rule chose the place; none for one that only a newer version knows."""
+        rule = str(self.data.get("rule"))
+        return Rule(rule) if rule in Rule.__members__ else None
 
 
 COLUMNS = ", ".join(f"e.{name}" for name in Event.__slots__)
@@ -94,10 +115,19 @@ class Head:
     seq: int
     floor_seq: int
     at: datetime
+    # What tells another history or server cheaply: the log's own part of the epoch, and since when
+    # the server runs.
+    history: UUID
+    server: datetime
 
     @property
     def position(self) -> Position:
         return Position(self.epoch, self.seq, self.at)
+
+    @property
+    def floor(self) -> Position:
+        """After it nothing is missing; its time, which is forgotten, is that of the head."""
+        return Position(self.epoch, self.floor_seq, self.at)
 
     def holds(self, position: Position) -> bool:
         """Whether everything after a position can still be read from this log."""
@@ -105,32 +135,65 @@ class Head:
 
 
 async def head(workspace_id: UUID, transaction: Transaction | None = None) -> Head:
-    """Read inside a snapshot's transaction, the head is of the snapshot's instant.
+    """Read inside a snapshot's transaction, the head is of the snapshot's instant."""
+    return (await heads([workspace_id], transaction))[workspace_id]
+
+
+async def heads(
+    workspace_ids: Sequence[UUID], transaction: Transaction | None = None
+) -> dict[UUID, Head]:
+    """Where these logs stand, in one statement; nothing of a workspace that is not there.
 
     A restored or failed-over cluster is another history even with the same rows before it, so its
     identity is part of the epoch.
     """
-    read = transaction.fetchrow if transaction else fetchrow
-    row = await read(
+    rows = await (transaction.fetch if transaction else fetch)(
         """
-        SELECT l.epoch, l.floor_seq, coalesce(e.seq, l.floor_seq) AS seq,
+        SELECT l.workspace_id, l.epoch, l.floor_seq, coalesce(e.seq, l.floor_seq) AS seq,
                coalesce(e.logged_at, relevo_now()) AS at,
                (SELECT system_identifier FROM pg_control_system()) AS cluster,
-               (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline
+               (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+               pg_postmaster_start_time() AS server
         FROM logs l LEFT JOIN LATERAL (
             SELECT seq, logged_at FROM events
             WHERE workspace_id = l.workspace_id ORDER BY seq DESC LIMIT 1) e ON true
-        WHERE l.workspace_id = $1
+        WHERE l.workspace_id = ANY($1)
         """,
-        workspace_id,
+        list(workspace_ids),
     )
-    assert row is not None  # noqa: S101 - a workspace is founded with its log
-    epoch = uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
-    return Head(epoch, row["seq"], row["floor_seq"], row["at"])
+    return {row["workspace_id"]: _head(row) for row in rows}
+
+
+def _head(row: Row) -> Head:
+    return Head(epoch_of(row), row["seq"], row["floor_seq"], row["at"], row["epoch"], row["server"])
+
+
+def epoch_of(row: Row) -> UUID:
+    """The history that a log's epoch, its cluster and timeline stand for."""
+    return uuid5(UUID(bytes=row["epoch"].bytes), f"{row['cluster']}/{row['timeline']}")
+
+
+async def begin_other_history(workspace: str | None = None) -> int:
+    """Let no cursor of before fit any more, of the workspace of that name or of all; of how many.
+
+    For whoever brought back an older state of the database in a way that its identity does not
+    tell: what was logged after that state has its numbers again. Raises NotFound.
+    """
+    rows = await fetch(
+        """
+        UPDATE logs SET epoch = gen_random_uuid() WHERE $1::text IS NULL OR workspace_id = (
+            SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at LIMIT 1)
+        RETURNING workspace_id
+        """,
+        workspace,
+    )
+    if workspace is not None and not rows:
+        raise NotFound(f"workspace as {workspace!r}")
+    return len(rows)
 
 
 async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> list[Event]:
-    """The events that follow a number, in order and without holes."""
+    """The events that follow a number, in order; without holes from the floor on."""
     rows = await fetch(
         f"""
         SELECT {COLUMNS} FROM events e
@@ -143,72 +206,162 @@ async def read(workspace_id: UUID, after: int, limit: int = READ_SIZE_MAX) -> li
     return [Event.of(row) for row in rows]
 
 
-async def read_all(after: dict[UUID, int], limit: int = READ_SIZE_MAX) -> list[Event]:
-    """What is new in several logs, in one statement; at most `limit` of each."""
-    rows = await fetch(
-        f"""
-        SELECT {COLUMNS} FROM unnest($1::uuid[], $2::bigint[]) AS w(id, last)
-        CROSS JOIN LATERAL (
-            SELECT * FROM events WHERE workspace_id = w.id AND seq > w.last
-            ORDER BY seq LIMIT $3) e
-        ORDER BY e.workspace_id, e.seq
-        """,  # noqa: S608 - constants
-        list(after),
-        list(after.values()),
-        limit,
-    )
-    return [Event.of(row) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """How some events are found: by any of these conditions of an event `e`, each with an index.
+
+    Without one, all of the workspace's are scanned. What they find must meet `rest` too. Where
+    that, or several arguments, can pass over many, a statement reads a window of numbers only.
+    """
+
+    conditions: tuple[str, ...]
+    # `$5` and so on.
+    arguments: tuple[object, ...] = ()
+    rest: str = "true"
+    windowed: bool = False
+
+    @property
+    def is_windowed(self) -> bool:
+        return self.windowed or not self.conditions
+
+    @property
+    def statement(self) -> str:
+        """Events of a workspace `$1` after `$2` and until `$3`, the first `$4`."""
+        # The workspace is asked for last: its own index would walk the whole of a busy log.
+        arms = " UNION ALL ".join(
+            f"""(SELECT e.* FROM events e
+                 WHERE {arm} AND e.seq > $2 AND e.seq <= $3 AND {self.rest}
+                 ORDER BY e.seq LIMIT $4)"""  # noqa: S608 - constants
+            for arm in self.conditions or ("e.workspace_id = $1",)
+        )
+        return f"""
+            SELECT {COLUMNS} FROM ({arms}) e WHERE e.workspace_id = $1 ORDER BY e.seq LIMIT $4
+        """  # noqa: S608 - constants
+
+
+async def read_arms(
+    workspace_id: UUID, arms: Arms, after: int, until: int, *, read: Read = fetch
+) -> tuple[list[Event], int]:
+    """Events after a number that some arms find, in order, each once; and the number up to which
+    these are all, `until` at most.
+    """
+    if arms.is_windowed:
+        until = min(until, after + SCAN_SIZE_MAX)
+    limit = READ_SIZE_MAX
+    rows = await read(arms.statement, workspace_id, after, until, limit, *arms.arguments)
+    events = [Event.of(row) for row in {row["seq"]: row for row in rows}.values()]
+    return events, until if len(rows) < limit else events[-1].seq
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events: all conditions that are set hold."""
+    """Which events: all conditions that are set hold.
 
-    kinds: list[Kind] | None = None
+    `own_of` is an agent, whose own part is what it did and what was about itself.
+    """
+
+    kinds: Sequence[Kind] | None = None
     conversation_id: UUID | None = None
     queue_id: UUID | None = None
     agent_id: UUID | None = None
+    ticket_id: UUID | None = None
+    own_of: UUID | None = None
+
+    def __post_init__(self) -> None:
+        if self.kinds is not None:
+            # Filters are compared, and keys of what is shared.
+            object.__setattr__(self, "kinds", tuple(self.kinds))
+
+    def holds(self, event: Event) -> bool:
+        """Whether an event meets it; agrees with `HOLDS`."""
+        return (
+            (self.kinds is None or event.kind in self.kinds)
+            and self.conversation_id in (None, event.conversation_id)
+            and self.queue_id in (None, event.from_queue_id, event.to_queue_id)
+            and self.agent_id in (None, event.from_agent_id, event.to_agent_id)
+            and (self.ticket_id is None or self.ticket_id in event.ticket_ids)
+            and (self.own_of is None or self.own_of in event.own_of)
+        )
+
+    def within_sight(self, by: Actor) -> "Filter":
+        """The same of what the actor may read: all, or its own part; raises Forbidden."""
+        if by.may(Right.READ_LOG):
+            return self
+        by.require(Right.READ_OWN_LOG)
+        return replace(self, own_of=by.agent_id)
+
+    def is_within_sight(self, by: Actor) -> bool:
+        """Whether the actor may read all of this."""
+        is_own = self.own_of is not None and self.own_of == by.agent_id
+        return by.may(Right.READ_LOG) or (is_own and by.may(Right.READ_OWN_LOG))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all such events are kept for ever."""
+        return self.kinds is not None and AUDIT.issuperset(self.kinds)
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """What the condition `HOLDS` takes, from `$5` on."""
+        return (
+            None if self.kinds is None else [kind.value for kind in self.kinds],
+            _KNOWN_KINDS,
+            self.conversation_id,
+            self.queue_id,
+            self.agent_id,
+            self.ticket_id,
+            self.own_of,
+        )
+
+    @property
+    def arms(self) -> Arms:
+        """By one index, the most selective, where one fits; the rest is compared.
+
+        Where nothing else is asked for, nothing is: the planner would take what is compared for
+        rare, and read and sort all of a busy queue for the first few.
+        """
+        named = [name for name in _BY_INDEX if getattr(self, name) is not None]
+        is_more = len(named) != 1 or self.kinds is not None
+        return Arms(
+            _BY_INDEX[named[0]] if named else (),
+            self.arguments,
+            # The arguments are there in any case.
+            rest=HOLDS if is_more else f"(({HOLDS}) OR true)",
+            windowed=is_more,
+        )
 
 
-async def page(
-    head: Head,
-    workspace_id: UUID,
-    wanted: Filter,
-    *,
-    size: int,
-    after: str | None = None,
-    before: str | None = None,
-    backward: bool = False,
-) -> list[Event]:
-    """At most `size` events between two cursors, from the start, or from the end if `backward`.
-
-    Raises InvalidCursor for a cursor of another history.
-    """
-    way = "DESC" if backward else "ASC"
-    rows = await fetch(
-        f"""
-        SELECT {COLUMNS} FROM events e
-        WHERE e.workspace_id = $1 AND e.seq > $2 AND e.seq < $3
-          AND ($4::text[] IS NULL OR e.kind = ANY($4))
-          AND ($5::uuid IS NULL OR e.conversation_id = $5)
-          AND ($6::uuid IS NULL OR $6 IN (e.from_queue_id, e.to_queue_id))
-          AND ($7::uuid IS NULL OR $7 IN (e.from_agent_id, e.to_agent_id))
-        ORDER BY e.seq {way} LIMIT $8
-        """,  # noqa: S608 - constants
-        workspace_id,
-        0 if after is None else _seq(after, head),
-        head.seq + 1 if before is None else _seq(before, head),
-        wanted.kinds and [kind.value for kind in wanted.kinds],
-        wanted.conversation_id,
-        wanted.queue_id,
-        wanted.agent_id,
-        size,
-    )
-    return [Event.of(row) for row in rows]
-
-
-def _seq(cursor: str, head: Head) -> int:
-    position = Position.of_cursor(cursor)
-    if position.epoch != head.epoch:
-        raise InvalidCursor
-    return position.seq
+_KNOWN_KINDS = [kind.value for kind in Kind]
+# Of an event `e`; agrees with `Filter.holds`. What this version does not know counts as OTHER.
+HOLDS = """
+    ($5::text[] IS NULL OR e.kind = ANY($5) OR 'OTHER' = ANY($5) AND e.kind <> ALL($6::text[]))
+    AND ($7::uuid IS NULL OR e.conversation_id = $7)
+    AND ($8::uuid IS NULL OR $8 IN (e.from_queue_id, e.to_queue_id))
+    AND ($9::uuid IS NULL OR $9 IN (e.from_agent_id, e.to_agent_id))
+    AND ($10::uuid IS NULL OR $10 IN (e.ticket_id, (e.data ->> 'from_ticket')::uuid))
+    AND ($11::uuid IS NULL OR $11 IN (e.from_agent_id, e.to_agent_id)
+         OR e.actor_kind = 'AGENT' AND e.actor_id = $11)
+"""
+# What an index finds, the most selective first; nothing meets two conditions of one.
+_BY_INDEX = {
+    "conversation_id": ("e.conversation_id = $7",),
+    "ticket_id": (
+        "e.ticket_id = $10",
+        "e.data ? 'from_ticket' AND (e.data ->> 'from_ticket')::uuid = $10",
+    ),
+    "agent_id": (
+        "e.from_agent_id = $9",
+        "e.to_agent_id = $9 AND e.from_agent_id IS DISTINCT FROM e.to_agent_id",
+    ),
+    "own_of": (
+        "e.from_agent_id = $11",
+        "e.to_agent_id = $11 AND e.from_agent_id IS DISTINCT FROM e.to_agent_id",
+        """e.actor_id = $11 AND e.actor_kind = 'AGENT'
+           AND e.from_agent_id IS DISTINCT FROM e.actor_id
+           AND e.to_agent_id IS DISTINCT FROM e.actor_id""",
+    ),
+    "queue_id": (
+        "e.from_queue_id = $8",
+        "e.to_queue_id = $8 AND e.from_queue_id IS DISTINCT FROM e.to_queue_id",
+    ),
+}

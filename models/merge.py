@@ -24,7 +24,7 @@ from models.errors import (
     ConversationAlreadyOpen,
     NotFound,
 )
-from models.owner import end_reservations, tell_open_conversations
+from models.owner import Owner, end_reservations, tell_open_conversations
 from models.tag import require_few
 from models.ticket import succession
 
@@ -229,7 +229,7 @@ async def _take_over(
 ) -> None:
     if _OWNER[0] in columns:
         await tell_open_conversations(
-            transaction, survivor["id"], by=by, before=None, now=_owner(merged)
+            transaction, survivor["id"], by=by, before=Owner(), now=Owner.of(merged)
         )
     taken = "".join(f", {name} = m.{name}" for name in columns)
     await transaction.execute(
@@ -346,13 +346,8 @@ async def _give_up(
     if any(survivor[name] is not None for name in _OWNER if name in columns):
         await end_reservations(transaction, survivor["id"])
         await tell_open_conversations(
-            transaction, survivor["id"], by=by, before=_owner(survivor), now=None
+            transaction, survivor["id"], by=by, before=Owner.of(survivor), now=Owner()
         )
-
-
-def _owner(contact: Row) -> UUID | None:
-    id: UUID | None = contact["owner_agent_id"] or contact["owner_team_id"]
-    return id
 
 
 def _tell(

@@ -1,5 +1,8 @@
 """Owners: the agent or the team that a contact belongs to, until somebody says otherwise."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 from uuid import UUID
 
 from models import event, queue
@@ -11,6 +14,33 @@ from models.decision import Outcome
 from models.errors import BadUserInput, Forbidden, NotFound, TargetInactive
 from models.team import Team
 from models.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a contact belongs to: an agent, a team, or nobody."""
+
+    agent_id: UUID | None = None
+    team_id: UUID | None = None
+
+    @classmethod
+    def of(cls, contact: Row) -> Self:
+        return cls(contact["owner_agent_id"], contact["owner_team_id"])
+
+    @classmethod
+    def recalled(cls, data: Mapping[str, Any], side: str) -> Self:
+        """Who it was by an event's data, before ("from") or afterwards ("to")."""
+        text, noun = data.get(f"{side}_owner"), data.get(f"{side}_owner_noun")
+        id = UUID(text) if text else None
+        # Older events do not say which: as the one of both that it is not, an id names nobody.
+        return cls(id if noun != "team" else None, id if noun != "agent" else None)
+
+    def told(self, side: str) -> dict[str, Any]:
+        """The same as an event's data."""
+        id = self.agent_id or self.team_id
+        if id is None:
+            return {f"{side}_owner": None}
+        return {f"{side}_owner": id, f"{side}_owner_noun": "agent" if self.agent_id else "team"}
 
 
 async def set_owner(
@@ -32,8 +62,8 @@ async def set_owner(
         opened = await _lock_open_conversations(transaction, id)
         if agent_id is not None:
             await _require_agent(agent_id, by=by)
-        before = contact.owner_agent_id or contact.owner_team_id
-        if (contact.owner_agent_id, contact.owner_team_id) == (agent_id, team_id):
+        before, now = Owner(contact.owner_agent_id, contact.owner_team_id), Owner(agent_id, team_id)
+        if before == now:
             return
         await transaction.execute(
             "UPDATE contacts SET owner_agent_id = $2, owner_team_id = $3 WHERE id = $1",
@@ -42,15 +72,15 @@ async def set_owner(
             team_id,
         )
         await end_reservations(transaction, id)
-        tell(id, opened, by, {"from_owner": before, "to_owner": agent_id or team_id})
+        tell(id, opened, by=by, before=before, now=now)
 
 
 async def tell_open_conversations(
-    transaction: Transaction, id: UUID, *, by: Actor, before: UUID | None, now: UUID | None
+    transaction: Transaction, id: UUID, *, by: Actor, before: Owner, now: Owner
 ) -> None:
     """The owner of a locked contact changed in another way than by `set_owner`."""
     opened = await _lock_open_conversations(transaction, id)
-    tell(id, opened, by, {"from_owner": before, "to_owner": now})
+    tell(id, opened, by=by, before=before, now=now)
 
 
 async def end_reservations(transaction: Transaction, contact_id: UUID) -> None:
@@ -108,8 +138,9 @@ async def _lock_open_conversations(transaction: Transaction, contact_id: UUID) -
     )
 
 
-def tell(contact_id: UUID, opened: list[Row], by: Actor, owners: dict[str, UUID | None]) -> None:
+def tell(contact_id: UUID, opened: list[Row], *, by: Actor, before: Owner, now: Owner) -> None:
     """One event for each open conversation, where it is, or one for the contact without any."""
+    owners = {**before.told("from"), **now.told("to")}
     for row in opened:
         queue_id = row["team_id"] if row["waits"] else None
         event.record(

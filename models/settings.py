@@ -1,9 +1,22 @@
 """Every knob of an installation, read once from the environment."""
 
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+_host_name = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def allowed_target(entry: str) -> str | Network:
+    """A host's name, or a network (an address is one of its own); raises ValueError."""
+    name = entry.strip().lower().rstrip(".")
+    if _host_name.fullmatch(name) and ":" not in name:
+        return name
+    return ip_network(entry.strip(), strict=False)
 
 
 class Settings(BaseSettings):
@@ -30,3 +43,10 @@ class Settings(BaseSettings):
         description="Host names and networks (CIDR) inside one's own that webhooks may reach",
     )
     log_level: str = "INFO"
+
+    @field_validator("webhook_targets_allowed")
+    @classmethod
+    def _require_targets(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            allowed_target(entry)
+        return entries

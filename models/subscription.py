@@ -4,39 +4,66 @@ A scope says what belongs to it, what its state is at one instant, and whether t
 still see it; the rest is the same for all.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
-from uuid import UUID
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
 
-from models import event, log
+from models import log
 from models.access import Actor
-from models.conversation import Conversation, Status
-from models.database import snapshot
+from models.database import Read, fetch, snapshot
 from models.errors import NotFound
-from models.log import Event, Position
-from models.stream import Reader
-from models.team import Team
-from models.token import actor_of_token
+from models.event_key import Key, access_keys
+from models.log import Event, Head, Position
+from models.ring import Follower, Gap, ResetReason, Ring
+from models.scope.access import keys_of_viewer
+from models.scope.base import Course, Row, Scope
+from models.scope.conversation import ConversationScope
+from models.scope.inbox import InboxScope
+from models.scope.queue import QueueScope
+from models.scope.team import TeamScope
+from models.scope.ticket import TicketScope
+from models.scope.workspace_log import LogScope
+from models.sight import Sight, Viewer, viewer_of
+from models.stream import Reader, patiently
+
+__all__ = [
+    "ConversationScope",
+    "InboxScope",
+    "Item",
+    "LogScope",
+    "Logged",
+    "Mark",
+    "QueueScope",
+    "Reset",
+    "ResetReason",
+    "Resumed",
+    "Scope",
+    "Snapshot",
+    "TeamScope",
+    "TicketScope",
+    "subscribe",
+    "subscribe_in_batches",
+]
 
 SNAPSHOT_SIZE_MAX = 500
-
-
-class ResetReason(StrEnum):
-    """Why a cursor could not be resumed."""
-
-    TOO_OLD = "TOO_OLD"
-    OTHER_HISTORY = "OTHER_HISTORY"
+MARK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a scope at one position of the log."""
+    """The state of a scope at one position of the log, as its viewer sees it.
+
+    Rows have the columns of `models.projection`, and of tickets those of their search.
+    """
 
     position: Position
-    conversation_ids: list[UUID]
-    is_complete: bool
+    sight: Sight
+    conversations: list[Row] = field(default_factory=list)
+    agents: list[Row] = field(default_factory=list)
+    tickets: list[Row] = field(default_factory=list)
+    is_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +75,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The cursor is of no use any more; a fresh snapshot follows."""
+    """What came after the last position cannot be told any more; a fresh snapshot follows."""
 
     position: Position
     reason: ResetReason
@@ -56,100 +83,35 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event of the scope, and the position after it."""
+    """An event of the scope, the position after it, and for whom it is shown."""
 
     position: Position
     event: Event
-
-
-Item = Snapshot | Resumed | Reset | Logged
-
-
-class Scope(Protocol):
-    """What one subscription is about."""
-
-    def concerns(self, event: Event) -> bool:
-        """Whether an event belongs to this scope."""
-
-    def moves_access(self, _event: Event) -> bool:
-        """Whether an event can change who sees this scope, beyond memberships and roles."""
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        """Whether the actor may see this scope now."""
-
-    async def conversations(self) -> list[UUID]:
-        """What the scope shows now, one more than a snapshot holds when there is more."""
+    sight: Sight
 
 
 @dataclass(frozen=True, slots=True)
-class QueueScope:
-    """The waiting conversations of one team."""
+class Mark:
+    """The log moved, and nothing of it belongs to the scope: the stream goes on after this."""
 
-    team_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return self.team_id in (event.from_queue_id, event.to_queue_id)
-
-    def moves_access(self, _event: Event) -> bool:
-        return False
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return self.team_id in await Team.queues_visible_to(actor)
-
-    async def conversations(self) -> list[UUID]:
-        return await _ids(
-            Conversation.filter(team_id=self.team_id, status=Status.QUEUED).order_by(
-                "queued_at", "id"
-            )
-        )
+    position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationScope:
-    """One conversation."""
-
-    conversation_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return event.conversation_id == self.conversation_id
-
-    def moves_access(self, _event: Event) -> bool:
-        return self.concerns(_event)
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return await (await Conversation.visible_to(actor)).filter(id=self.conversation_id).exists()
-
-    async def conversations(self) -> list[UUID]:
-        return [self.conversation_id]
+Item = Snapshot | Resumed | Reset | Logged | Mark
 
 
-@dataclass(frozen=True, slots=True)
-class InboxScope:
-    """The work of one agent: what it holds."""
+@dataclass(slots=True)
+class _Start:
+    """What a stream begins with, where, and for whom."""
 
-    agent_id: UUID
-
-    def concerns(self, event: Event) -> bool:
-        return self.agent_id in (event.from_agent_id, event.to_agent_id)
-
-    def moves_access(self, _event: Event) -> bool:
-        return False
-
-    async def is_visible_to(self, actor: Actor) -> bool:
-        return actor.agent_id == self.agent_id
-
-    async def conversations(self) -> list[UUID]:
-        return await _ids(
-            Conversation.filter(assignee_id=self.agent_id).order_by("last_activity_at", "id")
-        )
+    items: list[Item]
+    position: Position
+    head: Head
+    viewer: Viewer
+    course: Course
 
 
-async def _ids(conversations: Any) -> list[UUID]:
-    rows = await conversations.limit(SNAPSHOT_SIZE_MAX + 1).values_list("id", flat=True)
-    return list(rows)
-
-
-async def subscribe(  # noqa: C901 - one loop reads better than its parts
+async def subscribe(
     reader: Reader, scope: Scope, *, by: Actor, after: str | None = None
 ) -> AsyncGenerator[Item, None]:
     """A snapshot, or what came after a cursor; then every event of the scope, in order.
@@ -157,56 +119,179 @@ async def subscribe(  # noqa: C901 - one loop reads better than its parts
     Ends when the subscriber may no longer see the scope, at the very event that took it away.
     Raises NotFound when it never might, InvalidCursor, Unauthenticated when its token ends.
     """
-    opening, position, head = await _open(scope, by, after)
-    # Asked after the position was taken: what ends access later is an event behind it.
-    if not await scope.is_visible_to(by):
-        raise NotFound("subscription target")
-    for item in opening:
-        yield item
-    async for batch in reader.follow(by.workspace_id, after=position.seq, head=head):
-        for logged in batch:
-            if _may_end_access(logged, by) or scope.moves_access(logged):
-                by = await _refreshed(by)
-                if not await scope.is_visible_to(by):
+    async with aclosing(subscribe_in_batches(reader, scope, by=by, after=after)) as batches:
+        async for batch in batches:
+            for item in batch:
+                yield item
+
+
+async def subscribe_in_batches(
+    reader: Reader, scope: Scope, *, by: Actor, after: str | None = None
+) -> AsyncGenerator[list[Item], None]:
+    """The same, as much at a time as came at once."""
+    async with reader.turns:
+        start = await _open(scope, by, after)
+    while True:
+        yield start.items
+        stream = _Stream(reader, scope, start)
+        try:
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    yield batch
+            return
+        except Gap as gap:
+            reason = gap.reason
+        try:
+            async with reader.turns:
+                start = await patiently(partial(_fresh, scope, stream.viewer.actor, reason))
+        except NotFound:
+            return
+
+
+class _Stream:
+    """One subscriber, from where it begins until it may see no more, or the log tells no more."""
+
+    def __init__(self, reader: Reader, scope: Scope, start: _Start) -> None:
+        self.viewer = start.viewer
+        self._reader = reader
+        self._scope = scope
+        self._start = start
+        self._course = start.course
+        self._sent_seq = start.position.seq
+        self._now = asyncio.get_running_loop().time
+        self._sent_at = self._now()
+
+    async def batches(  # noqa: C901 - one loop reads better than its parts
+        self,
+    ) -> AsyncGenerator[list[Item], None]:
+        """Every event of the scope, and marks while there is none; raises Gap, Unauthenticated."""
+        start, workspace_id = self._start, self.viewer.actor.workspace_id
+        with self._reader.following(
+            workspace_id, self._keys, after=start.position.seq, head=start.head
+        ) as follower:
+            while True:
+                await follower.wait(self._until)
+                batch = await self._reader.take(follower, self._course, workspace_id)
+                asked = self._has_ended or (batch.was_read and batch.events)
+                if asked and not await self._may_go_on(follower):
                     return
-            if scope.concerns(logged):
-                yield Logged(Position(position.epoch, logged.seq, logged.logged_at), logged)
+                items: list[Item] = []
+                for event in batch.events:
+                    if not batch.was_read and self._moves_access(event):
+                        # What came before is told, whatever is found out now.
+                        if items:
+                            yield items
+                            items = []
+                        if not await self._may_go_on(follower, event):
+                            return
+                    if self._course.concerns(event):
+                        items.append(self._logged(event, follower.ring))
+                    if self._goes_another_way(event, follower):
+                        break
+                if mark := self._mark(follower):
+                    items.append(mark)
+                if items:
+                    yield items
 
+    @property
+    def _keys(self) -> frozenset[Key]:
+        return self._course.keys | keys_of_viewer(self.viewer)
 
-async def _open(scope: Scope, by: Actor, after: str | None) -> tuple[list[Item], Position, int]:
-    """What a stream begins with, the position after it, and where the log stood."""
-    if after is None:
-        fresh = await _snapshot(scope, by)
-        return [fresh], fresh.position, fresh.position.seq
-    position = Position.of_cursor(after)
-    head = await log.head(by.workspace_id)
-    if head.holds(position):
-        return [Resumed(position)], position, head.seq
-    fresh = await _snapshot(scope, by)
-    old = position.epoch == head.epoch and position.seq < head.floor_seq
-    reason = ResetReason.TOO_OLD if old else ResetReason.OTHER_HISTORY
-    return [Reset(fresh.position, reason), fresh], fresh.position, fresh.position.seq
+    @property
+    def _until(self) -> float:
+        """When to stop waiting for events, by the loop's clock."""
+        marked = self._sent_at + MARK_SECONDS
+        return marked if self.viewer.ends_at is None else min(marked, self.viewer.ends_at)
 
+    @property
+    def _has_ended(self) -> bool:
+        return self.viewer.ends_at is not None and self.viewer.ends_at <= self._now()
 
-async def _snapshot(scope: Scope, by: Actor) -> Snapshot:
-    """State and position of one instant; READ COMMITTED gets a third of these wrong."""
-    async with snapshot() as transaction:
-        ids = await scope.conversations()
-        head = await log.head(by.workspace_id, transaction)
-    return Snapshot(head.position, ids[:SNAPSHOT_SIZE_MAX], len(ids) <= SNAPSHOT_SIZE_MAX)
+    def _moves_access(self, event: Event) -> bool:
+        filed = access_keys(event)
+        return bool(filed and filed & self._keys) or self._course.moves_access(event)
 
-
-def _may_end_access(logged: Event, by: Actor) -> bool:
-    if logged.kind is event.Kind.TOKEN_REVOKED:
-        return logged.data.get("token") == str(by.token_id)
-    if logged.kind in (event.Kind.TEAM_UPDATED, event.Kind.TEAM_DELETED):
+    async def _may_go_on(self, follower: Follower, event: Event | None = None) -> bool:
+        """Ask again who sees what: all of it, or only what this event may have moved."""
+        access = self._reader.access
+        viewer = await patiently(partial(access.renewed, self.viewer))
+        changed = viewer != self.viewer
+        moved = event is None or self._course.moves_access(event)
+        if (changed or moved) and not await patiently(partial(access.is_seen, self._scope, viewer)):
+            return False
+        self.viewer = viewer
+        if changed or moved:
+            self._course = await patiently(partial(self._course.shown_to, viewer, read=fetch))
+            follower.follow(self._keys)
         return True
-    concerned = by.agent_id in (logged.from_agent_id, logged.to_agent_id)
-    return logged.kind in event.CHANGES_ACCESS and concerned
+
+    def _goes_another_way(self, event: Event, follower: Follower) -> bool:
+        """Whether something else belongs to the scope after an event: then that is read anew."""
+        course = self._course.after(event)
+        if course is self._course:
+            return False
+        self._course = course
+        follower.follow(self._keys)
+        follower.rewind(event.seq)
+        return True
+
+    def _logged(self, event: Event, ring: Ring) -> Logged:
+        self._sent_seq, self._sent_at = event.seq, self._now()
+        return Logged(
+            Position(ring.head.epoch, event.seq, event.logged_at), event, self.viewer.sight
+        )
+
+    def _mark(self, follower: Follower) -> Mark | None:
+        """Where a stream stands that has had nothing to tell for long, if that is elsewhere now."""
+        if self._now() < self._sent_at + MARK_SECONDS:
+            return None
+        ring = follower.ring
+        self._sent_at = self._now()
+        if follower.seq < ring.last or self._sent_seq >= ring.last:
+            return None
+        self._sent_seq = ring.last
+        return Mark(ring.position)
 
 
-async def _refreshed(by: Actor) -> Actor:
-    """The same actor with the rights it has now; raises Unauthenticated when its token ended."""
-    if by.token_id is None:
-        return by
-    return await actor_of_token(by.token_id)
+async def _open(scope: Scope, by: Actor, after: str | None) -> _Start:
+    """What a stream begins with."""
+    if after is None:
+        return await _fresh(scope, by)
+    position = Position.of_cursor(after)
+    async with snapshot() as transaction:
+        viewer = await _require_seen(scope, by, transaction.fetch)
+        head = await log.head(by.workspace_id, transaction)
+        if head.holds(position):
+            course = await scope.course(position.seq, viewer, read=transaction.fetch)
+            return _Start([Resumed(position)], position, head, viewer, course)
+    old = position.epoch == head.epoch and position.seq < head.floor_seq
+    return await _fresh(scope, by, ResetReason.TOO_OLD if old else ResetReason.OTHER_HISTORY)
+
+
+async def _fresh(scope: Scope, by: Actor, reason: ResetReason | None = None) -> _Start:
+    """State, position and rights of one instant; READ COMMITTED gets a third of these wrong."""
+    async with snapshot() as transaction:
+        read = transaction.fetch
+        viewer = await _require_seen(scope, by, read)
+        rows = await scope.rows(viewer, limit=SNAPSHOT_SIZE_MAX + 1, read=read)
+        head = await log.head(by.workspace_id, transaction)
+        course = await scope.course(head.seq, viewer, read=read)
+    lists = (rows.conversations, rows.agents, rows.tickets)
+    shown = Snapshot(
+        head.position,
+        viewer.sight,
+        rows.conversations[:SNAPSHOT_SIZE_MAX],
+        rows.agents[:SNAPSHOT_SIZE_MAX],
+        rows.tickets[:SNAPSHOT_SIZE_MAX],
+        is_complete=all(len(rows) <= SNAPSHOT_SIZE_MAX for rows in lists),
+    )
+    items: list[Item] = [shown] if reason is None else [Reset(head.position, reason), shown]
+    return _Start(items, head.position, head, viewer, course)
+
+
+async def _require_seen(scope: Scope, by: Actor, read: Read) -> Viewer:
+    viewer = await viewer_of(by, read=read)
+    [seen] = await type(scope).seen([(scope, viewer)], read=read)
+    if not seen:
+        raise NotFound("subscription target")
+    return viewer

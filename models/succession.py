@@ -130,7 +130,12 @@ class Uses:
         )
         for contact_id, found in groupby(rows, key=itemgetter("contact_id")):
             opened = [row for row in found if row["id"] is not None]
-            owner.tell(contact_id, opened, by, {"from_owner": self.id, "to_owner": to_id})
+            owner.tell(
+                contact_id, opened, by=by, before=self._as_owner(self.id), now=self._as_owner(to_id)
+            )
+
+    def _as_owner(self, id: UUID) -> owner.Owner:
+        return owner.Owner(**{f"{self.noun}_id": id})
 
 
 def counted(ids: list[UUID]) -> tuple[list[UUID], int]:

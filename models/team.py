@@ -1,6 +1,6 @@
 """Teams: sales groups in a tree, support departments with priority, and the two Todos."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from tortoise.queryset import QuerySet
 from models import event, idle_policy, queue, team_tree
 from models.access import Actor, ActorKind, Right
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference, require_name
-from models.database import Raced, Transaction, fetch, fetchval, tx
+from models.database import Raced, Read, Transaction, fetch, fetchval, tx
 from models.decision import Distribution
 from models.errors import (
     BadUserInput,
@@ -166,23 +166,7 @@ class Team(Record):
     @classmethod
     async def seen_by_agent(cls, workspace_id: UUID, agent_id: UUID) -> list[UUID]:
         """The teams whose conversations an agent sees: its own, the groups below, the Todos."""
-        rows = await fetch(
-            """
-            WITH RECURSIVE seen AS (
-                SELECT t.id, 1 AS depth FROM teams t
-                WHERE t.workspace_id = $1 AND (t.is_todos OR EXISTS (
-                    SELECT FROM memberships m WHERE m.team_id = t.id AND m.agent_id = $2))
-                UNION
-                SELECT t.id, s.depth + 1 FROM teams t JOIN seen s ON t.parent_id = s.id
-                WHERE t.workspace_id = $1 AND s.depth < $3
-            )
-            SELECT DISTINCT id FROM seen
-            """,
-            workspace_id,
-            agent_id,
-            TREE_DEPTH_MAX,
-        )
-        return [row["id"] for row in rows]
+        return (await seen_by_agents(workspace_id, [agent_id]))[agent_id]
 
     @classmethod
     async def todos(cls, workspace_id: UUID, line: Line) -> "Team":
@@ -266,6 +250,33 @@ async def add_group_by_name(workspace: str, *, name: str, parent: str | None = N
             raise NotFound(f"group as {parent!r}")
     by = Actor.system(workspace_id)
     return (await Team.add(by=by, line=Line.SALES, name=name, parent=above)).id
+
+
+async def seen_by_agents(
+    workspace_id: UUID, agent_ids: Sequence[UUID], *, read: Read = fetch
+) -> dict[UUID, list[UUID]]:
+    """The teams whose conversations each of these agents sees, in one statement."""
+    rows = await read(
+        """
+        WITH RECURSIVE seen AS (
+            SELECT a.id AS agent_id, t.id, 1 AS depth
+            FROM unnest($2::uuid[]) AS a(id) CROSS JOIN LATERAL (
+                SELECT id FROM teams WHERE workspace_id = $1 AND is_todos
+                UNION ALL
+                SELECT m.team_id FROM memberships m
+                WHERE m.workspace_id = $1 AND m.agent_id = a.id) t
+            UNION
+            SELECT s.agent_id, t.id, s.depth + 1 FROM teams t JOIN seen s ON t.parent_id = s.id
+            WHERE t.workspace_id = $1 AND s.depth < $3
+        )
+        SELECT agent_id, array_agg(DISTINCT id) AS ids FROM seen GROUP BY agent_id
+        """,
+        workspace_id,
+        list(agent_ids),
+        TREE_DEPTH_MAX,
+    )
+    found = {row["agent_id"]: row["ids"] for row in rows}
+    return {id: found.get(id, []) for id in agent_ids}
 
 
 async def drawing_from(team_ids: list[UUID]) -> list[UUID]:

@@ -1,5 +1,6 @@
 """Deleting a team: what used it goes to a replacement, what it had goes on, its row stays."""
 
+from typing import Any, cast
 from uuid import UUID
 
 from models import decision, event, queue, succession, team_tree, transfer_list
@@ -40,8 +41,15 @@ async def delete(id: UUID, *, by: Actor, replacement_id: UUID | None = None) -> 
             await uses.hand_over(transaction, replacement.id, by=by)
             await destination.hand_over(id, replacement.id, by=by)
         await transfer_list.leave(transaction, id, replacement_id, by=by)
-        await _dissolve(transaction, team)
-        event.record(event.Kind.TEAM_DELETED, by=by, from_team_id=id, to_team_id=replacement_id)
+        members = await _dissolve(transaction, team)
+        event.record(
+            event.Kind.TEAM_DELETED,
+            by=by,
+            from_team_id=id,
+            to_team_id=replacement_id,
+            # Who they were can be read nowhere else afterwards.
+            **cast("dict[str, Any]", {"members": members} if members else {}),
+        )
         await _move_on(transaction, conversation_ids, replacement_id, by=by)
         if replacement is not None:
             await hand_over(transaction, "department_id", id, replacement.id, by=by)
@@ -99,18 +107,21 @@ async def _lock_conversations(transaction: Transaction, id: UUID) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def _dissolve(transaction: Transaction, team: Team) -> None:
-    """Take the team out of everything but history; the row keeps its place for that."""
-    for statement in (
-        "UPDATE teams SET is_active = false WHERE id = $1",
-        "DELETE FROM memberships WHERE team_id = $1",
-    ):
-        await transaction.execute(statement, team.id)
+async def _dissolve(transaction: Transaction, team: Team) -> list[UUID]:
+    """Take the team out of everything but history; the row keeps its place for that.
+
+    Returns who its members were.
+    """
+    await transaction.execute("UPDATE teams SET is_active = false WHERE id = $1", team.id)
+    members = await transaction.fetch(
+        "DELETE FROM memberships WHERE team_id = $1 RETURNING agent_id", team.id
+    )
     await transaction.execute(
         "UPDATE teams SET parent_id = $2 WHERE parent_id = $1 AND is_active",
         team.id,
         team.parent_id,
     )
+    return [row["agent_id"] for row in members]
 
 
 async def _move_on(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -15,7 +15,7 @@ from models import event
 from models.access import SCOPES, Actor, ActorKind, Right, Role
 from models.agent import EMAIL_LENGTH_MAX, Agent
 from models.base import NAME_LENGTH_MAX, Record, reference, require_name
-from models.database import Row, Transaction, fetchrow, fetchval, tx
+from models.database import Read, Row, Transaction, fetch, fetchrow, fetchval, tx
 from models.errors import BadUserInput, Forbidden, InvalidCredentials, NotFound, Unauthenticated
 
 SESSION_DAYS = 14
@@ -191,12 +191,12 @@ async def revoke_all_of(
         event.record(event.Kind.TOKEN_REVOKED, by=by, to_agent_id=agent_id, token=row["id"])
 
 
-async def actor_of(secret: str) -> tuple[Actor, datetime | None]:
-    """Who a bearer token stands for, and until when; raises Unauthenticated."""
+async def actor_of(secret: str) -> tuple[Actor, float | None]:
+    """Who a bearer token stands for, and for how many seconds yet; raises Unauthenticated."""
     row = await fetchrow(f"{_LIVE} AND t.digest = $1", digest(secret))
     if row is None:
         raise Unauthenticated
-    return _actor(row), row["expires_at"]
+    return _actor(row), row["seconds"]
 
 
 async def actor_of_token(id: UUID) -> Actor:
@@ -207,8 +207,17 @@ async def actor_of_token(id: UUID) -> Actor:
     return _actor(row)
 
 
+async def actors_of_tokens(
+    ids: Iterable[UUID], *, read: Read = fetch
+) -> dict[UUID, tuple[Actor, float | None]]:
+    """Who these tokens stand for now, and for how many seconds more; without those that ended."""
+    rows = await read(f"{_LIVE} AND t.id = ANY($1)", list(ids))
+    return {row["id"]: (_actor(row), row["seconds"]) for row in rows}
+
+
 _LIVE = """
-    SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role
+    SELECT t.id, t.workspace_id, t.kind, t.agent_id, t.scopes, t.expires_at, a.role,
+           extract(epoch FROM t.expires_at - relevo_now())::float8 AS seconds
     FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id
     WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > relevo_now())
       AND (t.agent_id IS NULL OR a.is_active) AND t.kind <> 'INVITATION'

@@ -19,6 +19,7 @@ from models.invariant import Invariant
 from models.precedence import Place
 from models.report import invariant as report_invariant
 from models.ticket import invariant as ticket_invariant
+from models.webhook import invariant as webhook_invariant
 from models.workflow import invariant as workflow_invariant
 
 BREACHES_MAX = 20
@@ -52,6 +53,7 @@ ALWAYS = (
     *invariant.ALWAYS,
     *ticket_invariant.ALWAYS,
     *workflow_invariant.ALWAYS,
+    *webhook_invariant.ALWAYS,
     *report_invariant.ALWAYS,
 )
 

@@ -1,10 +1,16 @@
 """Which conversations an actor sees: decided here, and nowhere else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from models.access import Actor, Right
 from models.team import Team
+
+
+def sees_by_team(actor: Actor) -> bool:
+    """Whether an actor sees its own conversations and its teams': not all of them, and not none."""
+    return actor.may(Right.HOLD_CONVERSATIONS) and not actor.may(Right.SEE_ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +27,20 @@ class Visibility:
 
     @classmethod
     async def of(cls, actor: Actor) -> "Visibility":
-        if not actor.may(Right.HOLD_CONVERSATIONS) or actor.may(Right.SEE_ALL):
+        teams: list[UUID] = []
+        if sees_by_team(actor) and actor.agent_id is not None:
+            teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
+        return cls.through(actor, teams)
+
+    @classmethod
+    def through(cls, actor: Actor, team_ids: Iterable[UUID]) -> "Visibility":
+        """What an actor sees by way of the teams that it sees."""
+        if not sees_by_team(actor):
             return cls(actor.workspace_id, actor.may(Right.SEE_ALL), None, [])
         assert actor.agent_id is not None  # noqa: S101 - only people have that right
-        teams = await Team.seen_by_agent(actor.workspace_id, actor.agent_id)
-        return cls(actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=teams)
+        return cls(
+            actor.workspace_id, everything=False, agent_id=actor.agent_id, team_ids=list(team_ids)
+        )
 
     @property
     def arguments(self) -> tuple[object, ...]:
@@ -40,7 +55,7 @@ class Visibility:
         if self.agent_id is None:
             return "false"
         agent = quoted(self.agent_id)
-        teams = ", ".join(map(quoted, self.team_ids))
+        teams = ", ".join(map(quoted, self.team_ids)) or "NULL"
         return f"""(c.assignee_id = {agent} OR c.team_id IN ({teams})
             OR {closed_while_held("c", by=agent)})"""
 
@@ -60,6 +75,11 @@ def closed_while_held(row: str, *, by: str) -> str:
           AND s.closed_at = {row}.closed_at AND s.agent_id = {by}))"""
 
 
-VISIBLE = f"""workspace_id = $1
-    AND ($2::bool OR assignee_id = $3::uuid OR team_id = ANY($4::uuid[])
-         OR {closed_while_held("conversations", by="$3::uuid")})"""
+def visible(workspace: str, everything: str, agent: str, teams: str) -> str:
+    """What a row of "conversations" must meet for whoever these four describe to see it."""
+    return f"""conversations.workspace_id = {workspace}
+        AND ({everything} OR assignee_id = {agent} OR team_id = ANY({teams})
+             OR {closed_while_held("conversations", by=agent)})"""
+
+
+VISIBLE = visible("$1", "$2::bool", "$3::uuid", "$4::uuid[]")

@@ -8,17 +8,27 @@ import strawberry
 
 from models.access import Actor, Right
 from models.errors import Unauthenticated
+from models.sight import Sight
 from models.stream import Reader
 from resolvers.loaders import Loaders
+from resolvers.onlooker import Notes, OnlookerLoaders
 
 
 class Context:
     """One operation's context; asking for its actor is what requires one."""
 
-    def __init__(self, *, actor: Actor | None, request_id: str, reader: Reader) -> None:
+    def __init__(
+        self,
+        *,
+        actor: Actor | None,
+        request_id: str,
+        reader: Reader,
+        loaders: Loaders | None = None,
+    ) -> None:
         self.actor = actor
         self.request_id = request_id
         self.reader = reader
+        self._loaders = loaders
 
     @property
     def by(self) -> Actor:
@@ -33,7 +43,18 @@ class Context:
 
     @cached_property
     def loaders(self) -> Loaders:
-        return Loaders(self.by)
+        return self._loaders or Loaders(self.by)
+
+    def seen_by(self, actor: Actor) -> "Context":
+        """The same operation for one event, asked by an actor as it is then."""
+        return Context(actor=actor, request_id=self.request_id, reader=self.reader)
+
+    def shared_by(self, sight: Sight, notes: Notes) -> "Context":
+        """The same for one event and for all of a sight, noting for whom it would be another."""
+        loaders = OnlookerLoaders(sight, notes)
+        return Context(
+            actor=loaders.actor, request_id=self.request_id, reader=self.reader, loaders=loaders
+        )
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

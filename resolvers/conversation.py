@@ -10,6 +10,8 @@ from models.base import Line
 from models.conversation import Status, TicketLink
 from models.decision import Availability
 from models.precedence import Sticky
+from models.projection import CONVERSATION_COLUMNS
+from models.retention import EVENT_RETENTION_DAYS
 from models.stickiness import ends_at, sticky
 from models.tag import TAGS_MAX
 from resolvers.contact import Contact
@@ -28,7 +30,6 @@ from resolvers.pagination import (
     Page,
     paginate,
 )
-from resolvers.projections import CONVERSATION_COLUMNS
 from resolvers.types import (
     Agent,
     Channel,
@@ -234,7 +235,11 @@ class Conversation(Node):
         edge=AssignmentEdge,
     )
 
-    @strawberry.field(description="What happened to it: its part of the log, the oldest first.")
+    @strawberry.field(
+        description="What happened to it: its part of the log, the oldest first. It shortens to "
+        f"what is kept for ever after {EVENT_RETENTION_DAYS} days; messages, assignments and "
+        "closures stay."
+    )
     async def events(
         self,
         info: Info,

@@ -9,10 +9,13 @@ import strawberry
 
 from models.event import Kind
 from models.log import Event, Position
+from models.owner import Owner as OwnerRecord
+from models.subject import subject_of
 from models.subscription import ResetReason
 from resolvers.contact import Contact, contact_of
 from resolvers.context import Info
 from resolvers.enums import described
+from resolvers.ids import encode
 from resolvers.logged_event import (
     AgentEvent,
     ConversationEvent,
@@ -23,18 +26,22 @@ from resolvers.logged_event import (
 from resolvers.settings import tag_of
 from resolvers.ticket import Ticket, ticket_of
 from resolvers.types import (
+    ClosingReason,
     Owner,
     Tag,
     Team,
+    closing_reason_of,
     team_of,
 )
-from resolvers.vocabulary import Delivery
+from resolvers.vocabulary import Cause, Delivery
+from resolvers.webhook_events import WEBHOOK_TYPES
 from resolvers.workflow_run import WorkflowRun, workflow_run_of
 
 described(
     ResetReason,
     "StreamResetReason",
     TOO_OLD="The log no longer holds what came after the cursor.",
+    FELL_BEHIND="The log forgot what had not been sent yet.",
     OTHER_HISTORY="The cursor is of another history, such as before a restore.",
 )
 
@@ -51,7 +58,6 @@ ConversationUnassigned = fact(
     "ConversationUnassigned", ConversationEvent, "It went back to its queue."
 )
 ConversationTransferred = fact("ConversationTransferred", ConversationEvent, "It was handed over.")
-ConversationClosed = fact("ConversationClosed", ConversationEvent, "It ended.")
 ConversationReopened = fact("ConversationReopened", ConversationEvent, "It was opened again.")
 ConversationHandedOff = fact(
     "ConversationHandedOff", ConversationEvent, "The bot gave it to people."
@@ -91,6 +97,10 @@ class ContactEvent(LoggedEvent):
     async def contact(self, info: Info) -> Contact | None:
         id = self.event.contact_id
         return await contact_of(info, id) if id else None
+
+
+ContactCreated = fact("ContactCreated", ContactEvent, "A contact was added.")
+ContactUpdated = fact("ContactUpdated", ContactEvent, "What is known of a contact changed.")
 
 
 @strawberry.type(description="A contact was marked.")
@@ -179,6 +189,18 @@ MessageSent = fact("MessageSent", MessageEvent, "The customer was answered.")
 NoteAdded = fact("NoteAdded", MessageEvent, "A private note was added.")
 
 
+@strawberry.type(description="It ended.")
+class ConversationClosed(ConversationEvent):
+    @strawberry.field(description="What ended it.")
+    def cause(self) -> Cause:
+        return Cause(self.event.data["cause"])
+
+    @strawberry.field(description="The reason that was given; null for none.")
+    async def closing_reason(self, info: Info) -> ClosingReason | None:
+        reason = self.event.data.get("reason")
+        return await closing_reason_of(info, UUID(reason) if reason else None)
+
+
 @strawberry.type(description="It was put off.")
 class ConversationSnoozed(ConversationEvent):
     @strawberry.field(description="Until when; null for until the customer writes.")
@@ -218,16 +240,16 @@ class ContactOwnerSet(ConversationEvent):
 
     @strawberry.field(description="Whom it belonged to before; null for nobody.")
     def from_owner(self) -> Owner | None:
-        return _owner(self.event.data.get("from_owner"))
+        return _owner(self.event, "from")
 
     @strawberry.field(description="Whom it belongs to afterwards; null for nobody.")
     def to_owner(self) -> Owner | None:
-        return _owner(self.event.data.get("to_owner"))
+        return _owner(self.event, "to")
 
 
-def _owner(id: str | None) -> Owner | None:
-    # Ids are unique everywhere: as the one of both that it is not, it names nobody.
-    return None if id is None else Owner.of(UUID(id), UUID(id))
+def _owner(event: Event, side: str) -> Owner | None:
+    owner = OwnerRecord.recalled(event.data, side)
+    return Owner.of(owner.agent_id, owner.team_id)
 
 
 @strawberry.type(description="Something in the set-up changed; `kind` says what.")
@@ -235,6 +257,14 @@ class SettingsChanged(AgentEvent):
     @strawberry.field(description="The team concerned, if one is.")
     async def team(self, info: Info) -> Team | None:
         return await team_of(info, self.event.to_team_id or self.event.from_team_id)
+
+    @strawberry.field(
+        description="The id of what changed, also when it is gone; null for what only a newer "
+        "version of Relevo knows."
+    )
+    def subject_id(self) -> strawberry.ID | None:
+        subject = subject_of(self.event)
+        return None if subject is None else encode(*subject)
 
 
 @strawberry.type(description="A conversation joined the queue; `kind` says why.")
@@ -267,6 +297,8 @@ TYPES: dict[Kind, Any] = {
     Kind.IDLE_REMINDED: IdleReminded,
     Kind.BOT_PAUSED: BotPaused,
     Kind.BOT_RESUMED: BotResumed,
+    Kind.CONTACT_CREATED: ContactCreated,
+    Kind.CONTACT_UPDATED: ContactUpdated,
     Kind.CONTACT_OWNER_SET: ContactOwnerSet,
     Kind.CONVERSATION_TAGGED: ConversationTagged,
     Kind.CONVERSATION_UNTAGGED: ConversationUntagged,
@@ -289,6 +321,7 @@ TYPES: dict[Kind, Any] = {
     Kind.AGENT_AVAILABILITY_CHANGED: AgentAvailabilityChanged,
     Kind.AGENT_CONNECTED: AgentConnected,
     Kind.AGENT_DISCONNECTED: AgentDisconnected,
+    **WEBHOOK_TYPES,
 }
 MEMBERS = (*TYPES.values(), SettingsChanged)
 

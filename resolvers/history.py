@@ -5,10 +5,11 @@ from uuid import UUID
 
 import strawberry
 
-from models import log
-from models.access import Right
+from models import log, log_page
 from models.event import Kind
 from models.log import Event, Position
+from models.log_page import LogPage
+from models.retention import EVENT_RETENTION_DAYS
 from resolvers.context import Info
 from resolvers.events import shown
 from resolvers.ids import decode_maybe
@@ -42,13 +43,19 @@ class EventFilter:
         default=None, description="About what this agent held before or afterwards."
     )
 
+    ticket_id: strawberry.ID | None = strawberry.field(
+        default=None, description="About this ticket."
+    )
+
     def parts(self) -> log.Filter:
         """The filter in the log's terms."""
         return log.Filter(
-            kinds=self.kinds,
+            # Said twice, a kind is said once: there are only so many.
+            kinds=None if self.kinds is None else list(dict.fromkeys(self.kinds)),
             conversation_id=decode_maybe("Conversation", self.conversation_id),
             queue_id=decode_maybe("Queue", self.queue_id),
             agent_id=decode_maybe("Agent", self.agent_id),
+            ticket_id=decode_maybe("Ticket", self.ticket_id),
         )
 
 
@@ -57,10 +64,16 @@ class EventEdge(Edge[LoggedEvent]):
     pass
 
 
-@strawberry.type(description="A page of the log.")
+@strawberry.type(
+    description="A page of the log. Where the filter lets little through it may have fewer events "
+    "than asked, or none, although more follow: go on while `hasNextPage` says so."
+)
 class EventConnection:
     edges: list[EventEdge] = strawberry.field(description="The events with their cursors.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+    page_info: PageInfo = strawberry.field(
+        description="Where this page stands. Go on after `endCursor` in any case: it is as far as "
+        "was looked, which may be beyond the last event, and for the last page the log's end."
+    )
     total_count: int | None = strawberry.field(
         default=None, description="Not counted for a log; the newest `seq` tells."
     )
@@ -109,7 +122,14 @@ async def history_of(info: Info, id: UUID, page: Page) -> ConversationEventConne
 
 @strawberry.type
 class EventQuery:
-    @strawberry.field(description="The log itself, oldest first; cursors fit every subscription.")
+    @strawberry.field(
+        description="The log itself, oldest first; its cursors fit every subscription, and theirs "
+        "fit here. Agents read their own part: what they did and what was about themselves. What "
+        f"is older than {EVENT_RETENTION_DAYS} days is forgotten, except who changed what was set "
+        "up: a filter for such kinds alone reads it from the beginning. An older cursor is "
+        "INVALID_CURSOR with the `reason` TOO_OLD, and `goOnAfter` in its extensions is where the "
+        "log begins now."
+    )
     async def events(
         self,
         info: Info,
@@ -122,38 +142,35 @@ class EventQuery:
         before: Before = None,
     ) -> EventConnection:
         by = info.context.by
-        by.require(Right.READ_LOG)
         page = Page(first, after, last, before)
-        head = await log.head(by.workspace_id)
-        found = await log.page(
-            head,
+        wanted = filter.parts() if filter else log.Filter()
+        found = await log_page.page(
             by.workspace_id,
-            filter.parts() if filter else log.Filter(),
-            size=page.size + 1,
+            wanted.within_sight(by),
+            size=page.size,
             after=after,
             before=before,
             backward=page.backward,
         )
-        more = len(found) > page.size
-        kept = found[: page.size]
-        if page.backward:
-            kept = kept[::-1]
-        return _connection(kept, head, page, more=more)
+        return _connection(found, page)
 
 
-def _connection(events: list[Event], head: log.Head, page: Page, *, more: bool) -> EventConnection:
-    edges = [_edge(event, head) for event in events]
+def _connection(found: LogPage, page: Page) -> EventConnection:
+    edges = [_edge(event, found.position_of(event)) for event in found.events]
+    # The end that the page was read towards is as far as was looked, wherever its last event is.
+    far = found.looked_to.cursor() if found.looked_to else None
+    start = edges[0].cursor if edges else None
+    end = edges[-1].cursor if edges else None
     return EventConnection(
         edges=edges,
         page_info=PageInfo(
-            has_next_page=page.before is not None if page.backward else more,
-            has_previous_page=more if page.backward else page.after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
+            has_next_page=page.before is not None if page.backward else found.is_more,
+            has_previous_page=found.is_more if page.backward else page.after is not None,
+            start_cursor=(far or start) if page.backward else start,
+            end_cursor=end if page.backward else (far or end),
         ),
     )
 
 
-def _edge(event: Event, head: log.Head) -> EventEdge:
-    position = Position(head.epoch, event.seq, event.logged_at)
+def _edge(event: Event, position: Position) -> EventEdge:
     return EventEdge(cursor=position.cursor(), node=shown(event, position))

@@ -1,6 +1,6 @@
 """Batched reads of related records: one statement for all that one step of an operation asks for.
 
-They batch and do not cache: a subscription's operation lives for hours.
+They batch and do not cache: an operation may read what it has just changed.
 """
 
 from collections import defaultdict
@@ -18,6 +18,7 @@ from models.channel_holding import Held, of_groups
 from models.contact import Contact
 from models.contact_search import Bounds, Wanted
 from models.database import fetch
+from models.projection import CONVERSATION_COLUMNS
 from models.team import Team
 from models.ticket.record import Ticket
 from models.ticket.search import COLUMNS as TICKET_COLUMNS
@@ -38,11 +39,11 @@ class Loaders:
     """One loader a noun, all within the actor's workspace."""
 
     def __init__(self, actor: Actor) -> None:
-        self._actor = actor
+        self.actor = actor
 
     def _by_key(self, statement: str) -> "DataLoader[UUID, Row | None]":
         async def load(keys: list[UUID]) -> list[Row | None]:
-            rows = await fetch(statement, self._actor.workspace_id, list(set(keys)))
+            rows = await fetch(statement, self.actor.workspace_id, list(set(keys)))
             # Statements name their key `key`, or load by the record's own id.
             found: dict[UUID, Row] = {row[0]: dict(row) for row in rows}
             return [found.get(key) for key in keys]
@@ -52,7 +53,7 @@ class Loaders:
     def _lists_by_key(self, statement: str) -> "DataLoader[UUID, list[Row]]":
         async def load(keys: list[UUID]) -> list[list[Row]]:
             found: defaultdict[UUID, list[Row]] = defaultdict(list)
-            for row in await fetch(statement, self._actor.workspace_id, list(set(keys))):
+            for row in await fetch(statement, self.actor.workspace_id, list(set(keys))):
                 found[row["key"]].append(dict(row))
             return [found[key] for key in keys]
 
@@ -63,7 +64,7 @@ class Loaders:
         """Only those that the actor may see; the rest is None like the missing."""
 
         async def load(keys: list[UUID]) -> list[Row | None]:
-            seen = await Visibility.of(self._actor)
+            seen = await Visibility.of(self.actor)
             rows = await fetch(projections.CONVERSATION, *seen.arguments, list(set(keys)))
             found: dict[UUID, Row] = {row["id"]: dict(row) for row in rows}
             return [found.get(key) for key in keys]
@@ -110,11 +111,15 @@ class Loaders:
         return self._by_key(projections.SNIPPET)
 
     @cached_property
+    def webhooks(self) -> "DataLoader[UUID, Row | None]":
+        return self._by_key(projections.WEBHOOK)
+
+    @cached_property
     def variables(self) -> "DataLoader[UUID, variable.Values | None]":
         """What the variables of texts stand for when the actor writes, by conversation."""
 
         async def load(keys: list[UUID]) -> list[variable.Values | None]:
-            by = self._actor
+            by = self.actor
             found = await variable.values_of(
                 set(keys), workspace_id=by.workspace_id, agent_id=by.agent_id
             )
@@ -131,7 +136,7 @@ class Loaders:
         """What stands against publishing these, by facts that are read once for all of them."""
 
         async def load(keys: list[Definition]) -> list[list[Defect]]:
-            facts = await facts_of(set(keys), workspace_id=self._actor.workspace_id)
+            facts = await facts_of(set(keys), workspace_id=self.actor.workspace_id)
             return [lint(key, facts) for key in keys]
 
         return DataLoader(load, cache=False)
@@ -188,7 +193,7 @@ class Loaders:
         """The channel that a group sends through, by team."""
 
         async def load(keys: list[UUID]) -> list[Held | None]:
-            found = await of_groups(set(keys), workspace_id=self._actor.workspace_id)
+            found = await of_groups(set(keys), workspace_id=self.actor.workspace_id)
             return [found.get(key) for key in keys]
 
         return DataLoader(load, cache=False)
@@ -213,7 +218,7 @@ class Loaders:
         """Whether the actor sees the queues of these teams."""
 
         async def load(keys: list[UUID]) -> list[bool]:
-            seen = set(await Team.queues_visible_to(self._actor))
+            seen = set(await Team.queues_visible_to(self.actor))
             return [key in seen for key in keys]
 
         return DataLoader(load, cache=False)
@@ -223,7 +228,7 @@ class Loaders:
         """Whether the actor sees these contacts."""
 
         async def load(keys: list[UUID]) -> list[bool]:
-            visible = (await Contact.visible_to(self._actor, merged=True)).filter(id__in=set(keys))
+            visible = (await Contact.visible_to(self.actor, merged=True)).filter(id__in=set(keys))
             seen = set(await visible.values_list("id", flat=True))
             return [key in seen for key in keys]
 
@@ -234,7 +239,7 @@ class Loaders:
         """What conversations the actor sees, by its workspace, as a condition on a row `c`."""
 
         async def load(keys: list[UUID]) -> list[str]:
-            return [(await Visibility.of(self._actor)).literal] * len(keys)
+            return [(await Visibility.of(self.actor)).literal] * len(keys)
 
         return DataLoader(load, cache=False)
 
@@ -243,13 +248,13 @@ class Loaders:
         """Only those that the actor may see; the rest is None like the missing."""
 
         async def load(keys: list[UUID]) -> list[Row | None]:
-            sight = await Ticket.sight(self._actor)
+            sight = await Ticket.sight(self.actor)
             rows = await fetch(
                 f"""
                 SELECT {TICKET_COLUMNS} FROM tickets
                 WHERE tickets.workspace_id = $1 AND tickets.id = ANY($2) AND {sight}
                 """,  # noqa: S608 - constants and ids of ours
-                self._actor.workspace_id,
+                self.actor.workspace_id,
                 list(set(keys)),
             )
             found: dict[UUID, Row] = {row["id"]: dict(row) for row in rows}
@@ -262,7 +267,7 @@ class Loaders:
         """What tickets the actor sees, by its workspace, as a condition on a row of "tickets"."""
 
         async def load(keys: list[UUID]) -> list[str]:
-            return [await Ticket.sight(self._actor)] * len(keys)
+            return [await Ticket.sight(self.actor)] * len(keys)
 
         return DataLoader(load, cache=False)
 
@@ -274,7 +279,7 @@ class Loaders:
             found: dict[tuple[Wanted, Page], list[Row]] = {}
             for page in dict.fromkeys(page for _, page in keys):
                 wanted = list(dict.fromkeys(each for each, of_page in keys if of_page == page))
-                rows = await contact_search.pages(wanted, _bounds(page), by=self._actor)
+                rows = await contact_search.pages(wanted, _bounds(page), by=self.actor)
                 for each, of_each in zip(wanted, rows, strict=True):
                     found[each, page] = [dict(row) for row in of_each]
             return [found[key] for key in keys]
@@ -285,7 +290,7 @@ class Loaders:
     def contacts_counted(self) -> "DataLoader[Wanted, int]":
         async def load(keys: list[Wanted]) -> list[int]:
             wanted = list(dict.fromkeys(keys))
-            counts = await contact_search.counts(wanted, by=self._actor)
+            counts = await contact_search.counts(wanted, by=self.actor)
             found = dict(zip(wanted, counts, strict=True))
             return [found[key] for key in keys]
 
@@ -300,7 +305,7 @@ class Loaders:
             for nested, page in dict.fromkeys(key[:2] for key in keys):
                 statement, arguments = nested.statement(page)
                 parents = list({key[2] for key in keys if key[:2] == (nested, page)})
-                for row in await fetch(statement, self._actor.workspace_id, parents, *arguments):
+                for row in await fetch(statement, self.actor.workspace_id, parents, *arguments):
                     found[nested, page, row["parent"]].append(dict(row))
             return [found[key] for key in keys]
 
@@ -314,7 +319,7 @@ class Loaders:
             found: dict[tuple[Nested, UUID], int] = {}
             for nested in dict.fromkeys(key[0] for key in keys):
                 parents = list({key[1] for key in keys if key[0] == nested})
-                for row in await fetch(nested.counting, self._actor.workspace_id, parents):
+                for row in await fetch(nested.counting, self.actor.workspace_id, parents):
                     found[nested, row["key"]] = row["count"]
             return [found[key] for key in keys]
 
@@ -346,7 +351,7 @@ class Loaders:
 async def projected(conversations: Any) -> list[Row]:
     """The columns a list shows, with the moment they were read at."""
     rows: list[Row] = await conversations.annotate(now=RawSQL("relevo_now()")).values(
-        *projections.CONVERSATION_COLUMNS
+        *CONVERSATION_COLUMNS
     )
     return rows
 

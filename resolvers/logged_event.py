@@ -6,20 +6,13 @@ from uuid import UUID
 
 import strawberry
 
-from models.event import Kind
 from models.log import Event, Position
 from resolvers.context import Info
 from resolvers.conversation import Conversation, conversation_of
-from resolvers.enums import described
+from resolvers.event_kinds import Kind
 from resolvers.types import Agent, Message, Queue, Team, agent_of, queue_of, team_of
 from resolvers.vocabulary import ActorKind, Rule
 from resolvers.workflow import Workflow, workflow_of
-
-described(
-    Kind,
-    "EventKind",
-    **{kind.name: f"{kind.name.replace('_', ' ').capitalize()}." for kind in Kind},
-)
 
 
 @strawberry.type(description="Who or what caused an event.")
@@ -86,9 +79,7 @@ class ConversationEvent(LoggedEvent):
 
     @strawberry.field(description="Which rule chose its place; null where none did.")
     def rule(self) -> Rule | None:
-        rule = str(self.event.data.get("rule"))
-        # A newer version may log a rule that this one does not know.
-        return Rule(rule) if rule in Rule.__members__ else None
+        return self.event.rule
 
     @strawberry.field(description="The team it belongs to afterwards, waiting or not.")
     async def to_team(self, info: Info) -> Team | None:

@@ -6,30 +6,49 @@ and the request id; the caller reads "Internal error".
 
 import re
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
-from typing import Any
+from contextlib import aclosing, nullcontext
+from typing import Any, cast
 
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import StrawberryInputCoercionError
+from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.schema.schema import StreamResult
 from strawberry.types.execution import ExecutionContext, ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from models.errors import DomainError
+from models.errors import DomainError, RequestError
 
 # Field errors may be as many as the objects asked for; these come from the request itself.
 REQUEST_ERRORS_MAX = 5
 
 _NOT_HERE = {
     OperationType.QUERY: "Queries are not allowed here.",
-    OperationType.MUTATION: "Send mutations over HTTP POST.",
-    OperationType.SUBSCRIPTION: "Subscribe over the WebSocket: connect with graphql-transport-ws.",
+    OperationType.MUTATION: "Send mutations over HTTP POST to /graphql.",
+    OperationType.SUBSCRIPTION: (
+        "Subscribe over the WebSocket with graphql-transport-ws, or at /graphql/stream."
+    ),
 }
 _suggestion = re.compile(r" Did you mean .*\?$", re.DOTALL)
 log = structlog.get_logger(__name__)
+
+
+class Encoded(tuple[str, ...]):
+    """Payloads of messages, encoded: what stands in for the data of a subscription's result."""
+
+    __slots__ = ()
+
+
+class Extensions(SchemaExtensionsRunner):
+    """None of ours watches single results, and there are many of them."""
+
+    _nothing = nullcontext()
+
+    def on_stream_result(self, _result: Any) -> Any:
+        return self._nothing
 
 
 class MaskedSchema(strawberry.Schema):
@@ -85,6 +104,19 @@ class MaskedSchema(strawberry.Schema):
         )
         return _shown_stream(source, context_value)
 
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> Extensions:
+        return Extensions(execution_context=execution_context, extensions=extensions)
+
+    async def _handle_execution_result(
+        self, context: ExecutionContext, result: Any, *given: Any, **options: Any
+    ) -> ExecutionResult:
+        if isinstance(result.data, Encoded):
+            # Nothing is left to be done with it.
+            return ExecutionResult(data=cast("Any", result.data), errors=None)
+        return await super()._handle_execution_result(context, result, *given, **options)
+
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
@@ -122,15 +154,16 @@ def present(error: GraphQLError, request_id: str, *, stranger: bool) -> GraphQLE
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions={**extensions(code, request_id, retryable=retryable), **_argument(error)},
+        extensions={**extensions(code, request_id, retryable=retryable), **_explained(error)},
     )
 
 
-def _argument(error: GraphQLError) -> dict[str, list[str]]:
-    """The argument at fault, where one is: `path` names only the field."""
+def _explained(error: GraphQLError) -> dict[str, object]:
+    """The argument at fault, where one is, as `path` names only the field; and what else helps."""
     cause = _cause(error)
     path = cause.path if isinstance(cause, DomainError) else None
-    return {"argument": path.split(".")} if path else {}
+    facts = cause.facts if isinstance(cause, RequestError) else {}
+    return {**facts, **({"argument": path.split(".")} if path else {})}
 
 
 def extensions(code: str, request_id: str, *, retryable: bool = False) -> dict[str, object]:

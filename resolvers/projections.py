@@ -5,39 +5,22 @@ A conversation asks for what `VISIBLE` does, too.
 
 from models import stickiness
 from models.idle_policy import CLOSES, PERIOD, POLICIES
+from models.projection import AGENT_COLUMNS, CONVERSATION_COLUMNS
 from models.visibility import VISIBLE
-
-CONVERSATION_COLUMNS = (
-    "id",
-    "workspace_id",
-    "line",
-    "status",
-    "contact_id",
-    "channel_id",
-    "team_id",
-    "assignee_id",
-    "queued_at",
-    "decision",
-    "last_message_id",
-    "reserved_for_id",
-    "snoozed_until",
-    "ticket_id",
-    "ticket_link",
-    "opened_at",
-    "last_activity_at",
-    "closed_at",
-    "version",
-    "now",
-)
 
 CONVERSATION = f"""
     SELECT {", ".join(CONVERSATION_COLUMNS)} FROM conversations, relevo_now() AS now
     WHERE id = ANY($5) AND {VISIBLE}
 """  # noqa: S608 - constants
-AGENT_COLUMNS = """a.id, a.name, a.email, a.role, a.is_active, a.availability, a.accepts_new,
-    a.capacity, a.load, a.idle_period_days, a.business_hours, EXISTS (
-        SELECT FROM presence_leases l
-        WHERE l.agent_id = a.id AND l.expires_at > relevo_now()) AS is_connected"""
+# Whoever may see it; `seen_by` are those who do wherever it is: its holder, or its last one.
+CONVERSATION_OF_ANYBODY = f"""
+    SELECT {", ".join(CONVERSATION_COLUMNS)},
+           array_remove(ARRAY[assignee_id] || ARRAY(
+               SELECT s.agent_id FROM closures s
+               WHERE conversations.status = 'CLOSED' AND s.conversation_id = conversations.id
+                 AND s.closed_at = conversations.closed_at), NULL) AS seen_by
+    FROM conversations, relevo_now() AS now WHERE workspace_id = $1 AND id = ANY($2)
+"""  # noqa: S608 - constants
 AGENT = f"""
     SELECT {AGENT_COLUMNS} FROM agents a WHERE a.workspace_id = $1 AND a.id = ANY($2)
 """  # noqa: S608 - constants
@@ -99,6 +82,13 @@ RUN_STEPS = """
 MESSAGE = """
     SELECT id, conversation_id, direction, author_agent_id, external_id, text, delivery, created_at
     FROM messages WHERE workspace_id = $1 AND id = ANY($2)
+"""
+WEBHOOK = """
+    SELECT id, name, url, filter, status, delivered_seq, missed_count, attempts, failing_since,
+           next_attempt_at, failure, status_code, delivered_at, disabled_at, version, created_at,
+           CASE WHEN previous_secret_until > relevo_now() THEN previous_secret_until END
+               AS previous_secret_until
+    FROM webhooks WHERE workspace_id = $1 AND id = ANY($2)
 """
 CLOSING_REASON = """
     SELECT id, name, is_active FROM closing_reasons WHERE workspace_id = $1 AND id = ANY($2)

@@ -32,6 +32,7 @@ from resolvers.reports import ReportQuery
 from resolvers.segments import SegmentMutation, SegmentQuery
 from resolvers.sessions import SessionMutation, SessionQuery
 from resolvers.settings import SettingsQuery
+from resolvers.sharing import SharingExecutor
 from resolvers.snippets import SnippetMutation, SnippetQuery
 from resolvers.snoozing import SnoozeMutation
 from resolvers.streams import Subscription
@@ -39,6 +40,7 @@ from resolvers.tags import TagMutation, TagQuery
 from resolvers.teams import TeamMutation
 from resolvers.tickets import TicketMutation, TicketQuery
 from resolvers.types import Workspace
+from resolvers.webhooks import WebhookMutation, WebhookQuery
 from resolvers.workflow_runs import WorkflowRunMutation, WorkflowRunQuery
 from resolvers.workflows import WorkflowMutation, WorkflowQuery
 from resolvers.workspaces import WorkspaceMutation
@@ -62,6 +64,7 @@ class Query(
     ReportQuery,
     TicketQuery,
     WorkflowRunQuery,
+    WebhookQuery,
 ):
     pass
 
@@ -93,6 +96,7 @@ class Mutation(
     WorkflowMutation,
     TicketMutation,
     WorkflowRunMutation,
+    WebhookMutation,
 ):
     pass
 
@@ -112,6 +116,7 @@ schema = MaskedSchema(
     Subscription,
     types=(*MEMBERS, Workspace),
     extensions=list(SCHEMA_EXTENSIONS),
+    execution_context_class=SharingExecutor,
     config=StrawberryConfig(
         disable_field_suggestions=False, scalar_map={datetime: _INSTANT, date: _DAY}
     ),

@@ -54,6 +54,7 @@ from resolvers.types import (
     queue_of,
     team_of,
 )
+from resolvers.webhook import webhook_of
 from resolvers.workflow import workflow_of
 from resolvers.workflow_run import workflow_run_of
 
@@ -293,6 +294,7 @@ _FINDERS: dict[str, Find] = {
     "Snippet": snippet_of,
     "Tag": tag_of,
     "Team": _team,
+    "Webhook": webhook_of,
     "Workflow": workflow_of,
     "Ticket": ticket_of,
     "TicketAction": action_of,

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
+from models.projection import AGENT_COLUMNS
 from resolvers.context import Info
 from resolvers.hours import BusinessHours
 from resolvers.ids import encode
@@ -24,7 +25,7 @@ from resolvers.pagination import (
     Page,
     place,
 )
-from resolvers.projections import AGENT_COLUMNS, TEAM_COLUMNS
+from resolvers.projections import TEAM_COLUMNS
 from resolvers.vocabulary import (
     Availability,
     Cause,

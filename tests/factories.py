@@ -17,6 +17,7 @@ from models import (
     Snippet,
     Team,
     Ticket,
+    Webhook,
     Workflow,
     Workspace,
 )
@@ -31,6 +32,7 @@ from models.decision import Availability, Distribution
 from models.identity import Identity, Sender
 from models.idle_policy import preview
 from models.inbound import Received, receive
+from models.log import Filter as Events
 from models.owner import set_owner
 from models.ticket.at_closing import TicketAtClosing
 from models.ticket.opening import open_ticket
@@ -225,6 +227,16 @@ async def a_snippet(
     return await Snippet.add(
         by=by_system(workspace), name=name or f"Snippet {next(_numbers)}", text=text
     )
+
+
+async def a_webhook(
+    workspace: Workspace, url: str = "https://example.com/events", filter: Events | None = None
+) -> Webhook:
+    """An endpoint of everything that happens from now on."""
+    webhook, _ = await Webhook.create(
+        f"Webhook {next(_numbers)}", url, filter, by=by_system(workspace)
+    )
+    return webhook
 
 
 async def a_workflow(

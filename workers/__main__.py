@@ -18,7 +18,7 @@ def main() -> None:
         # Until the worker takes them over: whoever is stopped while it starts has done nothing.
         signal.signal(number, lambda *_: sys.exit(0))
     parser = argparse.ArgumentParser("python -m workers", description="Run a Relevo worker.")
-    parser.add_argument("--burst", action="store_true", help="sweep what is due, then exit")
+    parser.add_argument("--burst", action="store_true", help="do what is due, then exit")
     arguments = parser.parse_args()
 
     import uvloop

@@ -1,10 +1,11 @@
-"""The worker process: the sweeper, which needs only the database, and the jobs beside it."""
+"""The worker process: sweeps and webhooks, which need only the database, and the jobs beside."""
 
 import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import asyncpg
 import structlog
@@ -12,9 +13,11 @@ import structlog
 from models import database, migration
 from models.settings import Settings
 from models.wakeup import Wakeups
+from models.webhook import target
 from workers import tasks
 from workers.heartbeat import beating
 from workers.sweeps import Sweeper
+from workers.webhooks import Deliverer
 
 # After a signal: to finish by themselves, to be cancelled, to be left. Together below the 10 s
 # after which most platforms kill.
@@ -32,12 +35,13 @@ class Unusable(Exception):
 async def run(settings: Settings, *, burst: bool = False) -> None:
     """Work until SIGTERM or SIGINT, or with `burst` until nothing is due; raises Unusable."""
     database_url, redis_url = _addresses(settings)
-    sweeper = Sweeper()
-    _stop_on_signals(sweeper)
+    target.allow(settings.webhook_targets_allowed)
+    sweeper, deliverer = Sweeper(), Deliverer()
+    _stop_on_signals(sweeper, deliverer)
     try:
         await _connect(database_url, pool_max=settings.database_pool_max)
-        async with _telling(redis_url):
-            await (sweeper.burst() if burst else _work(sweeper, redis_url))
+        async with _telling(redis_url, deliverer):
+            await (_burst if burst else partial(_work, redis_url))(sweeper, deliverer)
     except asyncio.CancelledError:
         if not sweeper.is_stopping:
             raise
@@ -46,23 +50,32 @@ async def run(settings: Settings, *, burst: bool = False) -> None:
 
 
 @asynccontextmanager
-async def _telling(redis_url: str) -> AsyncIterator[None]:
-    """What is committed here wakes the readers of the log everywhere."""
+async def _telling(redis_url: str, deliverer: Deliverer) -> AsyncIterator[None]:
+    """What is committed here wakes the readers of the log everywhere, and what is committed
+    anywhere wakes the deliveries here.
+    """
     wakeups = Wakeups(redis_url)
     database.on_commit(wakeups.committed)
-    wakeups.start(publish=True, hear=False)
+    wakeups.listen(deliverer.wake)
+    wakeups.start()
     try:
         yield
     finally:
         await wakeups.stop()
 
 
-async def _work(sweeper: Sweeper, redis_url: str) -> None:
+async def _burst(sweeper: Sweeper, deliverer: Deliverer) -> None:
+    await sweeper.burst()
+    await deliverer.burst()
+
+
+async def _work(redis_url: str, sweeper: Sweeper, deliverer: Deliverer) -> None:
     log.info("worker started")
     jobs = asyncio.create_task(tasks.serve(redis_url, sweeper))
     try:
-        async with beating(sweeper):
-            await sweeper.run()
+        async with beating(sweeper), asyncio.TaskGroup() as group:
+            group.create_task(sweeper.run())
+            group.create_task(deliverer.run())
     finally:
         await _end(jobs)
         log.info("worker stopped")
@@ -80,7 +93,7 @@ async def _end(jobs: asyncio.Task[None]) -> None:
             return
 
 
-def _stop_on_signals(sweeper: Sweeper) -> None:
+def _stop_on_signals(sweeper: Sweeper, deliverer: Deliverer) -> None:
     """A signal lets the work finish, then cancels it, and at last leaves a frozen server behind.
 
     What is left behind commits nothing: the server rolls it back, and a sweep repeats it.
@@ -93,6 +106,7 @@ def _stop_on_signals(sweeper: Sweeper) -> None:
         if sweeper.is_stopping:
             return
         sweeper.stop()
+        deliverer.stop()
         loop.call_later(GRACE_SECONDS, work.cancel)
         loop.call_later(STOP_SECONDS_MAX, os._exit, 0)
 

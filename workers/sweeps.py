@@ -22,6 +22,7 @@ from models import (
     idle,
     idle_reminder,
     queue,
+    retention,
     snooze,
     statistics,
     timer,
@@ -52,6 +53,11 @@ FORGET_EVERY_SECONDS = 60.0
 # One batch a minute keeps up with 800 commands a second, more than one log can number.
 FORGET_BATCH_SIZE = 50_000
 STATISTICS_EVERY_SECONDS = 1.0
+EVENTS_EVERY_SECONDS = 60.0
+# Together 4,000 events a second, more than is ever logged; a backlog of any size leaves commands
+# most of the disk.
+EVENTS_BATCH_SIZE = 2_000
+EVENTS_PAUSE_SECONDS = 0.5
 
 RETRY_SECONDS = 0.5
 RETRY_SECONDS_MAX = 4.0
@@ -65,12 +71,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One kind of due work: `batch` does at most so many and returns how many it did."""
+    """One kind of due work: `batch` does at most so many and returns how many it did.
+
+    What is in no hurry pauses between batches.
+    """
 
     name: str
     batch: Callable[[int], Awaitable[int]]
     batch_size: int
     every_seconds: float
+    pause_seconds: float = 0.0
 
 
 async def _forget_keys(batch_size: int) -> int:
@@ -97,6 +107,13 @@ SWEEPS = (
     Sweep(Timer.DRAINED, queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
     Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),
     Sweep("statistics", _look_at_statistics, statistics.TABLES_MAX, STATISTICS_EVERY_SECONDS),
+    Sweep(
+        "events_forgotten",
+        retention.forget_old,
+        EVENTS_BATCH_SIZE,
+        EVENTS_EVERY_SECONDS,
+        EVENTS_PAUSE_SECONDS,
+    ),
 )
 
 
@@ -164,7 +181,8 @@ class Sweeper:
 
     async def _sweep(self, sweep: Sweep) -> None:
         while not self.is_stopping and await self._take(sweep) >= sweep.batch_size:
-            pass
+            if sweep.pause_seconds:
+                await _wait(self._stopping, sweep.pause_seconds)
 
     async def _take_turn(self, sweep: Sweep) -> int:
         total = 0
@@ -173,6 +191,8 @@ class Sweeper:
             total += count
             if count < sweep.batch_size:
                 break
+            if sweep.pause_seconds:
+                await _wait(self._stopping, sweep.pause_seconds)
         return total
 
     async def _take(self, sweep: Sweep) -> int:

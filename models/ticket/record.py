@@ -91,19 +91,23 @@ class Ticket(Record):
     @classmethod
     async def sight(cls, actor: Actor) -> str:
         """What a row of "tickets" must meet for an actor of its workspace to see it."""
+        return cls.sight_of(actor, await Visibility.of(actor))
+
+    @classmethod
+    def sight_of(cls, actor: Actor, seen: Visibility) -> str:
+        """The same of an actor whose conversations are known."""
         if cls.are_all_visible_to(actor):
             return "true"
         if actor.agent_id is None or not cls.are_some_visible_to(actor):
             return "false"
-        seen = await Visibility.of(actor)
         agent = quoted(actor.agent_id)
-        teams = ", ".join(map(quoted, seen.team_ids))
+        teams = ", ".join(map(quoted, seen.team_ids)) or "NULL"
         return f"""("tickets"."assignee_id" = {agent} OR "tickets"."opened_by_id" = {agent}
             OR "tickets"."department_id" IN ({teams})
             OR EXISTS (SELECT FROM conversations c
                        WHERE c.ticket_id = "tickets"."id" AND {seen.literal})
             OR EXISTS (SELECT FROM contacts WHERE "contacts"."id" = "tickets"."requester_id"
-                       AND {await Contact.sight(actor)}))"""  # noqa: S608 - ids
+                       AND {Contact.sight_of(actor, seen)}))"""  # noqa: S608 - ids
 
     @classmethod
     async def find(cls, id: UUID, *, by: Actor, path: str = "input.ticketId") -> Self:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import httpx
@@ -28,7 +27,8 @@ NAMED = {"x-graphql-csrf": "1"}
 @dataclass(frozen=True)
 class Session:
     token_id: UUID | None = None
-    expires_at: datetime | None = None
+    seconds_left: float | None = None
+    owner: str = "somebody"
 
 
 @dataclass

@@ -3,144 +3,20 @@
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-import strawberry
-import uvicorn
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from api import socket_protocol
-from api.graphql import GraphQLApp, InvalidToken
 from api.limits import SocketLimits
 from api.socket_protocol import SOCKET_OPTIONS
-from resolvers.guard import SCHEMA_EXTENSIONS
-from resolvers.masking import MaskedSchema
-
-TRANSPORT = Subprotocol("graphql-transport-ws")
-PATIENCE_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Session:
-    token_id: UUID | None
-    expires_at: datetime | None = None
-
-
-@dataclass
-class Context:
-    actor: Session | None
-    request_id: str
-    ended: asyncio.Event
-
-
-@strawberry.type
-class Query:
-    @strawberry.field
-    def request_id(self, info: strawberry.Info) -> str:
-        return info.context.request_id
-
-    @strawberry.field
-    def broken(self) -> str:
-        raise ValueError("postgresql://secret")
-
-    @strawberry.field
-    def unencodable(self) -> strawberry.scalars.JSON:
-        return {"too": 2**70}  # type: ignore[return-value]  # what a careless resolver does
-
-
-@strawberry.type
-class Mutation:
-    @strawberry.mutation
-    def touch(self) -> str:
-        return "touched"
-
-
-@strawberry.type
-class Subscription:
-    @strawberry.subscription
-    async def count(self, to: int = 2) -> AsyncIterator[int]:
-        for number in range(to):
-            yield number
-
-    @strawberry.subscription
-    async def silence(self, info: strawberry.Info) -> AsyncIterator[int]:
-        try:
-            await asyncio.Event().wait()
-            yield 0
-        finally:
-            info.context.ended.set()
-
-    @strawberry.subscription
-    async def flood(self, info: strawberry.Info) -> AsyncIterator[str]:
-        try:
-            while True:
-                yield "x" * 100_000
-        finally:
-            info.context.ended.set()
-
-    @strawberry.subscription
-    async def breaks(self) -> AsyncIterator[int]:
-        yield 1
-        raise ValueError("postgresql://secret")
-
-
-schema = MaskedSchema(Query, Mutation, Subscription, extensions=SCHEMA_EXTENSIONS)
-
-
-@dataclass
-class Place:
-    """A server on a free port, with tokens to try on it."""
-
-    limits: SocketLimits = field(default_factory=SocketLimits)
-    tokens: dict[str, Session] = field(default_factory=lambda: {"good": Session(uuid4())})
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    port: int = 0
-    running: asyncio.Task[None] | None = None
-
-    def __post_init__(self) -> None:
-        self.app = GraphQLApp(
-            schema,
-            authenticate=self.authenticate,
-            new_context=lambda session, request_id: Context(session, request_id, self.ended),
-            socket_limits=self.limits,
-        )
-        options = dict(SOCKET_OPTIONS)
-        config = uvicorn.Config(self.app, log_level="warning", lifespan="off", **options)
-        self.server = uvicorn.Server(config)
-
-    async def authenticate(self, token: str | None) -> Session | None:
-        if token == "crash":
-            raise ValueError("the database is away")
-        if token is not None and token not in self.tokens:
-            raise InvalidToken
-        return self.tokens[token] if token else None
-
-    def connect(self, **options: Any) -> connect:
-        options = {"subprotocols": [TRANSPORT], **options}
-        return connect(f"ws://127.0.0.1:{self.port}/graphql", **options)
-
-
-@asynccontextmanager
-async def serving(place: Place | None = None, **limits: float) -> AsyncIterator[Place]:
-    place = place or Place(SocketLimits(**limits))  # type: ignore[arg-type]  # counts are whole
-    listening = socket.create_server(("127.0.0.1", 0))
-    place.port = listening.getsockname()[1]
-    place.running = asyncio.create_task(place.server.serve([listening]))
-    try:
-        yield place
-    finally:
-        place.server.should_exit = True
-        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
+from tests.api.place import PATIENCE_SECONDS, Place, Session, serving
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +306,7 @@ async def test_leaving_ends_the_source() -> None:
             await hear(peer)
 
         await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
-        assert len(place.app.sockets) == 0
+        assert len(place.app.connections) == 0
 
 
 async def test_one_socket_runs_a_limited_number_of_operations() -> None:
@@ -445,20 +321,62 @@ async def test_one_socket_runs_a_limited_number_of_operations() -> None:
         assert refused["payload"][0]["extensions"]["retryable"] is True
 
 
-async def test_one_token_holds_a_limited_number_of_sockets() -> None:
-    limits = SocketLimits(sockets_per_token_max=1)
-    place = Place(limits, {"good": Session(uuid4()), "unnamed": Session(None)})
+async def test_one_agent_holds_a_limited_number_of_sockets_with_all_its_tokens() -> None:
+    agent_id = uuid4()
+    place = Place(
+        SocketLimits(connections_per_actor_max=1),
+        {
+            "phone": Session(uuid4(), agent_id=agent_id),
+            "desk": Session(uuid4(), agent_id=agent_id),
+            "script": Session(uuid4()),
+        },
+    )
     async with serving(place), place.connect() as first, place.connect() as second:
-        await greet(first)
-        await say(second, "connection_init", payload={"authorization": "good"})
+        await greet(first, "phone")
+        await say(second, "connection_init", payload={"authorization": "desk"})
 
         assert await close_code(second) == 4503
         async with place.connect() as third:
-            await greet(third, "unnamed")
+            await greet(third, "script")
+
+
+@pytest.mark.parametrize("limit", ["strangers_max", "strangers_per_address_max"])
+async def test_few_sockets_at_once_may_keep_silent_about_whose_they_are(limit: str) -> None:
+    async with serving(**{limit: 1}) as place, place.connect() as first:
+        async with place.connect() as second:
+            assert await close_code(second) == 4503
+        await greet(first)
+
+        async with place.connect() as third:
+            await greet(third)
+
+
+async def test_a_stranger_who_leaves_makes_room_for_the_next() -> None:
+    async with serving(strangers_max=1) as place:
+        async with place.connect() as first:
+            await say(first, "connection_init", payload={"authorization": "bad"})
+            assert await close_code(first) == 4403
+
+        async with place.connect() as second:
+            await greet(second)
+
+
+async def test_a_socket_starts_operations_at_a_limited_rate() -> None:
+    limits = {"subscribe_burst": 2, "subscribes_per_minute": 0.001, "refusal_pause_seconds": 0.0}
+    async with serving(**limits) as place, place.connect() as peer:
+        await greet(peer)
+        for _ in range(3):
+            await subscribe(peer, "subscription { silence }")
+            await say(peer, "complete", id="1")
+        refused = await hear(peer)
+
+        assert (refused["id"], refused["type"]) == ("1", "error")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert refused["payload"][0]["extensions"]["retryable"] is True
 
 
 async def test_a_closed_socket_makes_room_for_the_next() -> None:
-    async with serving(sockets_per_token_max=1) as place:
+    async with serving(connections_per_actor_max=1) as place:
         async with place.connect() as first:
             await greet(first)
             await subscribe(first, "subscription { silence }")
@@ -471,14 +389,14 @@ async def test_a_closed_socket_makes_room_for_the_next() -> None:
 
 
 async def test_a_token_that_expires_closes_its_socket() -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=0.2)
-    async with serving(Place(tokens={"good": Session(uuid4(), soon)})) as place:
+    tokens = {"soon": Session(uuid4(), 0.05), "late": Session(uuid4(), -0.05)}
+    async with serving(Place(tokens=tokens)) as place:
         async with place.connect() as peer:
-            await greet(peer)
+            await greet(peer, "soon")
 
             assert await close_code(peer) == 4403
         async with place.connect() as late:
-            await say(late, "connection_init", payload={"authorization": "good"})
+            await say(late, "connection_init", payload={"authorization": "late"})
 
             assert await close_code(late) == 4403
 
@@ -491,11 +409,20 @@ async def test_a_revoked_token_closes_its_sockets_and_no_others() -> None:
         await greet(staying, "kept")
         await subscribe(leaving, "subscription { silence }")
 
-        assert place.app.sockets.close_token(revoked.token_id or uuid4()) == 1
+        assert place.app.connections.close_token(revoked.token_id) == 1
 
         assert await close_code(leaving) == 4403
         await subscribe(staying, "{ requestId }")
         assert (await hear(staying))["type"] == "next"
+
+
+async def test_an_operation_that_learns_of_the_tokens_end_closes_the_socket(place: Place) -> None:
+    async with place.connect() as peer:
+        await greet(peer)
+        await subscribe(peer, "subscription { isToldThatItsTokenEnded }")
+
+        assert (await hear(peer))["payload"] == {"data": {"isToldThatItsTokenEnded": 1}}
+        assert await close_code(peer) == 4403
 
 
 async def test_a_silent_peer_is_asked_and_left_without_an_answer() -> None:
@@ -517,39 +444,3 @@ async def test_a_peer_that_answers_is_kept() -> None:
         await subscribe(peer, "{ requestId }")
 
         assert (await hear(peer))["type"] == "next"
-
-
-@asynccontextmanager
-async def stalled(place: Place) -> AsyncIterator[None]:
-    """A peer that asks for a flood and never reads a byte of it."""
-    peer = await place.connect(max_queue=1, ping_interval=None)
-    try:
-        await greet(peer)
-        peer.transport.pause_reading()
-        await subscribe(peer, "subscription { flood }")
-        yield
-    finally:
-        peer.transport.abort()
-
-
-async def test_a_peer_that_stops_reading_is_dropped_and_its_source_ends() -> None:
-    async with serving(send_timeout_seconds=0.2) as place, stalled(place), place.connect() as other:
-        await asyncio.wait_for(place.ended.wait(), PATIENCE_SECONDS)
-
-        await greet(other)
-        assert len(place.app.sockets) == 1
-
-
-async def test_the_server_stops_although_a_peer_does_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(socket_protocol, "ABORT_GRACE_SECONDS", 0.1)
-    async with serving() as place, stalled(place):
-        async with place.connect() as other:
-            await greet(other)
-            place.server.should_exit = True
-
-            assert await close_code(other) == 1012
-        assert place.running
-        await asyncio.wait_for(place.running, PATIENCE_SECONDS)
-        assert place.ended.is_set()

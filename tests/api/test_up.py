@@ -13,6 +13,7 @@ from api.child import Child, Unusable
 from api.engines import embedded
 from api.supervision import Signals, supervise
 from api.up import listen
+from models import Workspace, log
 from models.access import SCOPES
 
 # Stands for `relevo up`: supervises the Python programs given as arguments, ready at once.
@@ -330,6 +331,24 @@ def test_help_names_every_scope() -> None:
 
     assert run.returncode == 0
     assert all(scope in run.stdout for scope in SCOPES)
+
+
+async def test_bumping_the_epoch_lets_cursors_start_afresh(
+    workspace: Workspace, empty_database: str
+) -> None:
+    before = await log.head(workspace.id)
+
+    run = relevo("epoch", "bump", workspace.name, DATABASE_URL=empty_database)
+
+    assert run.stdout == "Cursors of 1 workspace(s) start afresh.\n", run.stderr
+    assert not (await log.head(workspace.id)).holds(before.position)
+
+
+@pytest.mark.parametrize("whose", [(), ("Acme", "--all")])
+def test_an_epoch_is_bumped_of_one_workspace_or_of_all(whose: tuple[str, ...]) -> None:
+    run = relevo("epoch", "bump", *whose)
+
+    assert_refused_in_one_line(run, "epoch bump needs the name of one workspace, or --all")
 
 
 def test_a_command_that_finds_no_database_says_how_to_name_one(tmp_path: Path) -> None:

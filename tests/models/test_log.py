@@ -15,9 +15,10 @@ from models.access import Actor
 from models.base import Line
 from models.conversation import Status
 from models.database import fetch, snapshot, tx
-from models.errors import DomainError, InvalidCursor
+from models.errors import DomainError, InvalidCursor, NotFound
 from models.event import Kind
 from models.log import Position
+from models.look import look as look_at
 from models.team import Team
 from models.transfer import transfer
 from tests.factories import (
@@ -110,13 +111,29 @@ async def test_reading_several_logs_gives_what_is_new_in_each(workspace: Workspa
         await a_team(owner)
         await a_team(owner)
 
-    events = await log.read_all({workspace.id: 1, rival.id: 0})
+    heads = await log.heads([workspace.id, rival.id])
+    asked = {id: (last, heads[id].history) for id, last in ((workspace.id, 1), (rival.id, 0))}
 
-    assert sorted((e.workspace_id == rival.id, e.seq) for e in events) == [
-        (False, 2),
-        (True, 1),
-        (True, 2),
-    ]
+    found = await look_at(asked)
+
+    assert {id: [e.seq for e in events] for id, events in found.events.items()} == {
+        workspace.id: [2],
+        rival.id: [1, 2],
+    }
+    assert (found.strayed, found.is_all) == (frozenset(), True)
+
+
+async def test_a_log_that_is_another_one_or_forgot_is_not_read_on(workspace: Workspace) -> None:
+    other, gone = await a_workspace("Other"), uuid4()
+    for owner in (workspace, other, other):
+        await a_team(owner)
+    # Who changed what was set up is kept, below the floor too.
+    await fetch("UPDATE logs SET floor_seq = 1 WHERE workspace_id = $1", other.id)
+    history = (await log.head(other.id)).history
+
+    found = await look_at({workspace.id: (0, uuid4()), other.id: (0, history), gone: (0, uuid4())})
+
+    assert (dict(found.events), found.strayed) == ({}, {workspace.id, other.id, gone})
 
 
 async def test_an_event_keeps_what_its_kind_carries(workspace: Workspace) -> None:
@@ -172,6 +189,23 @@ async def test_each_history_has_its_own_epoch(workspace: Workspace) -> None:
     after = await log.head(workspace.id)
     assert again.holds(before.position)
     assert not after.holds(before.position)
+
+
+async def test_another_history_is_begun_for_one_workspace_or_for_all(workspace: Workspace) -> None:
+    rival = await a_workspace("Rival")
+    ours, theirs = await log.head(workspace.id), await log.head(rival.id)
+
+    assert await log.begin_other_history("Rival") == 1
+
+    assert (await log.head(workspace.id)).holds(ours.position)
+    assert not (await log.head(rival.id)).holds(theirs.position)
+    assert await log.begin_other_history() == 2
+    assert not (await log.head(workspace.id)).holds(ours.position)
+
+
+async def test_another_history_of_nobody_is_not_begun(workspace: Workspace) -> None:
+    with pytest.raises(NotFound):
+        await log.begin_other_history("Nobody")
 
 
 # -- A snapshot is the sum of the events before it

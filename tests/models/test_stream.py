@@ -3,23 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from models import Membership, Workspace, event, log, stream, subscription
+from models import Membership, Workspace, event, log, ring, stream, subscription
 from models.access import Role
 from models.database import fetch, tx
 from models.errors import InvalidCursor, NotFound, Unauthenticated
 from models.event import Kind
+from models.event_key import WORKSPACE
 from models.log import Position
-from models.stream import LogBroken, Reader
+from models.look import Look
+from models.ring import LogBroken
+from models.stream import Reader
 from models.subscription import (
     ConversationScope,
     InboxScope,
     Item,
     Logged,
+    LogScope,
     QueueScope,
     Reset,
     ResetReason,
@@ -62,7 +67,8 @@ async def followed(reader: Reader, workspace: Workspace, after: int, until: int)
     """The numbers that a follower is given, up to one."""
     seen: list[int] = []
     head = await log.head(workspace.id)
-    async with aclosing(reader.follow(workspace.id, after=after, head=head.seq)) as batches:
+    everything = LogScope()
+    async with aclosing(reader.follow(workspace.id, everything, after=after, head=head)) as batches:
         async for batch in batches:
             seen += [e.seq for e in batch]
             if seen[-1] >= until:
@@ -102,7 +108,7 @@ async def test_without_any_wake_up_it_shows_by_itself(workspace: Workspace, read
 async def test_who_is_behind_the_ring_reads_from_the_database(
     workspace: Workspace, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "RING_SIZE_MAX", 4)
+    monkeypatch.setattr(ring, "RING_SIZE_MAX", 4)
     monkeypatch.setattr(log, "READ_SIZE_MAX", 3)
     ahead = asyncio.create_task(followed(reader, workspace, 0, 30))
     await record(workspace, 30, reader)
@@ -116,24 +122,26 @@ async def test_a_new_ring_is_not_given_what_was_read_for_the_one_before(
 ) -> None:
     """A look is under way while its ring ends and another begins further back."""
     reader, asked, answer = Reader(), asyncio.Event(), asyncio.Event()
-    real = log.read_all
+    real = stream.look
 
-    async def slow(after: dict[Any, int]) -> list[log.Event]:
+    async def slow(after: Any) -> Look:
         asked.set()
         await answer.wait()
         return await real(after)
 
     await record(workspace, 5)
-    monkeypatch.setattr(log, "read_all", slow)
-    with reader._joined(workspace.id, 4):
+    head = await log.head(workspace.id)
+    further_back = replace(head, seq=2)
+    monkeypatch.setattr(stream, "look", slow)
+    with reader.following(workspace.id, {WORKSPACE}, after=4, head=replace(head, seq=4)):
         looking = asyncio.create_task(reader._look())
         await asked.wait()
-    with reader._joined(workspace.id, 2) as ring:
+    with reader.following(workspace.id, {WORKSPACE}, after=2, head=further_back) as follower:
         answer.set()
         await looking
-        assert ring.last == 2
+        assert follower.ring.last == 2
         await reader._look()
-        assert ring.last == 5
+        assert follower.ring.last == 5
 
 
 @pytest.mark.leaves_violations
@@ -197,7 +205,7 @@ async def test_a_queue_shows_its_state_and_then_its_events(
         later = await take(items, 2)
 
     assert isinstance(opening, Snapshot)
-    assert (opening.conversation_ids, opening.is_complete) == ([first.id], True)
+    assert ([row["id"] for row in opening.conversations], opening.is_complete) == ([first.id], True)
     assert [(i.event.kind, i.event.conversation_id) for i in later if isinstance(i, Logged)] == [
         (Kind.CONVERSATION_QUEUED, second.id),
         (Kind.CONVERSATION_ASSIGNED, first.id),
@@ -215,7 +223,7 @@ async def test_a_snapshot_says_when_there_is_more(
         opening = await anext(items)
 
     assert isinstance(opening, Snapshot)
-    assert (opening.conversation_ids, opening.is_complete) == (ids[:2], False)
+    assert ([row["id"] for row in opening.conversations], opening.is_complete) == (ids[:2], False)
 
 
 async def test_a_cursor_goes_on_in_another_process_without_hole_or_repetition(
@@ -259,7 +267,7 @@ async def test_an_inbox_follows_what_its_agent_holds(workspace: Workspace, reade
         later = await anext(items)
 
     assert isinstance(opening, Snapshot)
-    assert opening.conversation_ids == [held.id]
+    assert [row["id"] for row in opening.conversations] == [held.id]
     assert kinds([later]) == [Kind.CONVERSATION_UNASSIGNED]
 
 
@@ -349,7 +357,7 @@ async def test_a_revoked_token_ends_its_streams(workspace: Workspace, reader: Re
 async def test_a_cursor_that_is_of_no_use_is_answered_by_a_fresh_start(
     workspace: Workspace, reader: Reader, kind: str
 ) -> None:
-    team = await a_team(workspace)
+    _, team = await a_team(workspace), await a_team(workspace)
     head = await log.head(workspace.id)
     position = {
         "other history": Position(uuid4(), 0, head.at),

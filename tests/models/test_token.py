@@ -23,15 +23,18 @@ from tests.factories import a_workspace, an_agent, as_agent, by_system
 PASSWORD = "correct horse"
 
 
-async def test_signing_in_gives_a_session_of_the_agent(workspace: Workspace) -> None:
+async def test_signing_in_gives_a_session_of_the_agent(workspace: Workspace, clock: Clock) -> None:
+    await clock.stop()
     agent = await an_agent(workspace, password=PASSWORD, role=Role.OPERATOR)
 
     signed_in, secret, expires_at = await sign_in(f" {agent.email.upper()} ", PASSWORD)
-    actor, until = await actor_of(secret)
+    now = await fetchval("SELECT relevo_now()")
+    actor, seconds_left = await actor_of(secret)
 
     assert signed_in.id == actor.agent_id == agent.id
     assert (actor.workspace_id, actor.role) == (workspace.id, Role.OPERATOR)
-    assert until == expires_at
+    assert expires_at is not None
+    assert seconds_left == (expires_at - now).total_seconds()
 
 
 @pytest.mark.parametrize("wrong", ["password", "address", "inactive", "without password", "huge"])
@@ -78,9 +81,9 @@ async def test_an_integration_has_the_rights_of_its_scopes(workspace: Workspace)
         by=by_system(workspace), name="Script", scopes=("messages:receive",)
     )
 
-    actor, until = await actor_of(secret)
+    actor, seconds_left = await actor_of(secret)
 
-    assert (actor.kind, actor.agent_id, until) == (ActorKind.INTEGRATION, None, None)
+    assert (actor.kind, actor.agent_id, seconds_left) == (ActorKind.INTEGRATION, None, None)
     assert actor.may(Right.RECEIVE_MESSAGES)
     assert not actor.may(Right.SEE_ALL)
 

@@ -16,6 +16,7 @@ from models.reopening import reopen
 from models.report import invariant as report_invariant
 from models.ticket import invariant as ticket_invariant
 from models.verify import violations, violations_in
+from models.webhook import invariant as webhook_invariant
 from models.workflow import invariant as workflow_invariant
 from models.workflow.definition import AssignStep, Trigger
 from models.workflow.run import start_by_hand
@@ -29,6 +30,7 @@ from tests.factories import (
     a_message,
     a_team,
     a_ticket,
+    a_webhook,
     a_workflow,
     an_agent,
     by_system,
@@ -37,6 +39,7 @@ from tests.factories import (
 from tests.published import published
 
 NEWEST = "(SELECT max(seq) FROM events)"
+A_FLOOR = "UPDATE logs SET floor_seq = 2"
 SOME_DECISION = "UPDATE assignments SET decision = jsonb_set(decision, %s) WHERE rule <> 'PICKED'"
 CHANGEABLE = "ALTER TABLE figures DISABLE TRIGGER figures_never_change;"
 IMMUTABLE_NO_MORE = "SET LOCAL session_replication_role = replica"
@@ -77,7 +80,15 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         " channel_id = (SELECT id FROM channels LIMIT 1)",
     ),
     (invariant.NUMBERS_WITHOUT_HOLES, "DELETE FROM events WHERE seq = 2"),
-    (invariant.NUMBERS_WITHOUT_HOLES, "UPDATE logs SET floor_seq = 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"{A_FLOOR}; DELETE FROM events WHERE seq = 3"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"{A_FLOOR}; DELETE FROM events WHERE seq = {NEWEST} - 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"UPDATE logs SET floor_seq = {NEWEST}"),
+    (invariant.NUMBERS_WITHOUT_HOLES, f"UPDATE logs SET floor_seq = {NEWEST} + 1"),
+    (invariant.NUMBERS_WITHOUT_HOLES, "DELETE FROM events WHERE seq <= 2"),
+    (
+        invariant.AUDIT_KEPT_BELOW_THE_FLOOR,
+        f"{A_FLOOR}; UPDATE events SET kind = 'NOTE_ADDED' WHERE seq = 1",
+    ),
     (
         invariant.TIME_FOLLOWS_NUMBERS,
         f"UPDATE events SET logged_at = logged_at - interval '1 day' WHERE seq = {NEWEST}",
@@ -91,7 +102,12 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         "UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
     ),
     (invariant.CLOSURE_HAS_AN_EVENT, f"{IMMUTABLE_NO_MORE}; DELETE FROM closures"),
+    (
+        invariant.CLOSURE_HAS_AN_EVENT,
+        f"{A_FLOOR}; UPDATE events SET kind = 'NOTE_ADDED' WHERE kind = 'CONVERSATION_CLOSED'",
+    ),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "UPDATE events SET data = data - 'assignment'"),
+    (invariant.ASSIGNMENT_HAS_AN_EVENT, f"{A_FLOOR}; UPDATE events SET data = NULL"),
     (invariant.ASSIGNMENT_HAS_AN_EVENT, "DELETE FROM assignments WHERE ending = 'CLOSED'"),
     (
         invariant.TODOS_PER_LINE,
@@ -208,6 +224,8 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
         invariant.MERGED_HAVE_NOTHING,
         "UPDATE tickets SET requester_id = o.id FROM contacts o WHERE o.merged_into_id IS NOT NULL",
     ),
+    (webhook_invariant.WITHIN_THE_LOG, f"UPDATE webhooks SET delivered_seq = {NEWEST} + 1"),
+    (webhook_invariant.WEBHOOK_HAS_AN_EVENT, "UPDATE webhooks SET id = gen_random_uuid()"),
     (ticket_invariant.TICKETS_WITHOUT_HOLES, "UPDATE tickets SET number = 4 WHERE number = 3"),
     (
         ticket_invariant.TICKETS_WITHOUT_HOLES,
@@ -217,6 +235,10 @@ CORRUPTIONS: list[tuple[Invariant | str, str]] = [
     (
         ticket_invariant.TICKET_HAS_AN_EVENT,
         "UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
+    ),
+    (
+        ticket_invariant.TICKET_HAS_AN_EVENT,
+        f"{A_FLOOR}; UPDATE events SET kind = 'TICKET_UPDATED' WHERE kind = 'TICKET_CREATED'",
     ),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contact_merges SET split_at = relevo_now()"),
     (invariant.MERGED_BY_A_MERGE, "UPDATE contacts SET merged_into_id = NULL"),
@@ -368,6 +390,7 @@ async def office(workspace: Workspace) -> Workspace:
     for _ in range(2):
         await a_ticket(twins[0])
     await a_waiting_run(workspace, manual, automatic, agent)
+    await a_webhook(workspace)
     return workspace
 
 

@@ -22,6 +22,7 @@ from models import (
     Tag,
     Team,
     Ticket,
+    Webhook,
     Workflow,
     Workspace,
     snooze,
@@ -45,6 +46,7 @@ from tests.factories import (
     a_snippet,
     a_team,
     a_ticket,
+    a_webhook,
     a_workflow,
     a_workspace,
     an_agent,
@@ -65,6 +67,7 @@ ID_TYPES = (
     "Snippet",
     "Tag",
     "Team",
+    "Webhook",
     "Workflow",
     "WorkflowRun",
     "Ticket",
@@ -181,6 +184,8 @@ class Company:
     spare_segment: Segment
     snippet: Snippet
     spare_snippet: Snippet
+    webhook: Webhook
+    spare_webhook: Webhook
     workflow: Workflow
     spare_workflow: Workflow
     manual_workflow: Workflow
@@ -204,6 +209,7 @@ class Company:
             "Team": self.team.id,
             "Ticket": self.ticket.id,
             "Token": self.token.id,
+            "Webhook": self.webhook.id,
             "Workflow": self.workflow.id,
             "WorkflowRun": self.run_id,
             "Workspace": self.workspace.id,
@@ -268,6 +274,8 @@ async def a_company() -> Company:
         spare_segment=await a_segment(workspace, name="Spare"),
         snippet=await a_snippet(workspace, name="Welcome"),
         spare_snippet=await a_snippet(workspace, name="Spare"),
+        webhook=await a_webhook(workspace),
+        spare_webhook=await a_webhook(workspace),
         workflow=await a_workflow(workspace, name="Manual"),
         spare_workflow=await a_workflow(workspace, name="Spare"),
         manual_workflow=manual,

@@ -61,7 +61,8 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "conversation": SEEING,
     "conversationCanClose": SEEING,
     "conversations": SEEING,
-    "events": ("OPERATOR", "AUDITOR", "MARKETING", "ADMIN", READ, REPORTS),
+    # An agent reads its own part.
+    "events": (*PEOPLE, READ, REPORTS),
     "node": SEEING,
     "nodes": SEEING,
     # An agent reads of its own work.
@@ -80,6 +81,9 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,
+    # An endpoint is sent the log: no single scope adds one and reads that.
+    "webhook": ("ADMIN",),
+    "webhooks": ("ADMIN",),
     "workflowRuns": SEEING,
     "workflowTemplates": EVERYBODY,
     "workflows": (*PEOPLE, SETTINGS, CONFIGURE),
@@ -159,6 +163,11 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "ticketUpdate": WORKING_TICKETS,
     "tokenCreate": CONFIGURING,
     "tokenRevoke": CONFIGURING,
+    "webhookCreate": ("ADMIN",),
+    "webhookDelete": ("ADMIN",),
+    "webhookRedeliver": ("ADMIN",),
+    "webhookTest": ("ADMIN",),
+    "webhookUpdate": ("ADMIN",),
     "workflowArchive": CONFIGURING,
     "workflowCreate": CONFIGURING,
     "workflowCreateFromTemplate": CONFIGURING,

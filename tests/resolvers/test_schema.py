@@ -19,6 +19,8 @@ from graphql import (
     specified_scalar_types,
 )
 
+from models.event import Kind
+from models.webhook.body import typename
 from resolvers.schema import schema
 
 SDL = Path(__file__).parents[2] / "api" / "schema.graphql"
@@ -61,6 +63,8 @@ BOUNDED_LISTS = {
     "Decision.passedOver": "the rules of the precedence",
     "RoutingPreview.passedOver": "the rules of the precedence",
     "StreamSnapshot.conversations": "500, and isComplete says whether these are all",
+    "StreamSnapshot.agents": "500, and isComplete says whether these are all",
+    "StreamSnapshot.tickets": "one",
     "ConversationsAssignPayload.results": "as many as the ids that were sent",
     "ConversationsClosePayload.results": "as many as the ids that were sent",
     "Query.workflowTemplates": "ten",
@@ -68,6 +72,8 @@ BOUNDED_LISTS = {
     "Workflow.defects": "100",
     "Workflow.steps": "128 KiB, and 50 once published",
     "WorkflowRun.steps": "as many as a run takes: 101",
+    "WebhookFilter.kinds": "the kinds there are",
+    "WebhookUpdated.changed": "the five things that can",
     "WorkflowBranchStep.cases": "128 KiB, and 10 once published",
     "WorkflowCase.conditions": "128 KiB, and 20 once published",
     "WorkflowChannelCondition.channelIds": "128 KiB, and 20 once published",
@@ -113,6 +119,24 @@ def test_descriptions_are_sentences() -> None:
     assert [
         place for place, text in parts if not re.match(r"[A-Z0-9`].*\.$", text or "", re.DOTALL)
     ] == []
+
+
+def test_the_catalogue_says_of_every_kind_of_event_more_than_its_name() -> None:
+    kinds: dict[str, Any] = GRAPHQL.type_map["EventKind"].values
+
+    for kind, value in kinds.items():
+        said = set(re.findall(r"[a-z]+", value.description.lower()))
+        assert len(said - set(kind.lower().split("_"))) >= 3, kind
+    assert len({value.description for value in kinds.values()}) == len(kinds)
+
+
+def test_what_the_catalogue_names_is_shown_by_the_type_of_the_event() -> None:
+    kinds: dict[str, Any] = GRAPHQL.type_map["EventKind"].values
+
+    for kind, value in kinds.items():
+        type = TYPES[typename(Kind(kind))]
+        assert isinstance(type, GraphQLObjectType)
+        assert set(re.findall(r"`(\w+)`", value.description)) <= set(type.fields), kind
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -534,7 +534,7 @@ async def test_a_socket_has_the_rights_that_its_agent_has_now(
 
 
 async def test_a_company_without_sockets_is_not_followed(company: Company, here: Server) -> None:
-    watch: Any = here.app.watch
+    watch: Any = here.app.connections.watch
     token = await session_of(company.agent)
     async with peer(here, token), peer(here, token):
         [follower] = watch._followers.values()

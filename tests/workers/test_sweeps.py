@@ -15,6 +15,7 @@ from models.closure import Cause
 from models.conversation import Status
 from models.database import fetchval
 from models.decision import Distribution
+from models.retention import EVENT_RETENTION_DAYS
 from tests.conftest import Clock
 from tests.factories import a_conversation, a_message, a_team, an_agent
 from workers import sweeps, tasks
@@ -111,6 +112,16 @@ async def test_a_drain_that_a_crash_cut_off_is_made_up_for(
 
     await conversation.refresh_from_db()
     assert conversation.assignee_id == agent.id
+
+
+async def test_events_are_forgotten_after_theirs(workspace: Workspace, clock: Clock) -> None:
+    await a_conversation(workspace)
+    await clock.travel(days=EVENT_RETENTION_DAYS, seconds=1)
+    await a_conversation(workspace)
+
+    await Sweeper().burst()
+
+    assert await _events("CONVERSATION_OPENED") == 1
 
 
 async def test_answers_are_forgotten_after_their_retention(

@@ -1,0 +1,343 @@
+"""Equal subscriptions share one execution and one encoding of every event.
+
+Equal are those with the same document, variables and sight, whatever cursor they began after. The
+first that reaches an event has it executed, the others get the very text that came of it. Whoever
+would see more than its sight in that event, because it holds what the event is about, gets an
+execution of its own.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from time import monotonic
+from typing import Any, cast
+from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
+
+import orjson
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    Node,
+    OperationDefinitionNode,
+    StringValueNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types import execution
+
+from models.event import Kind
+from models.sight import Sight
+from models.subscription import Item, Logged, Snapshot
+from resolvers.context import Context
+from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
+from resolvers.masking import Encoded, present
+from resolvers.onlooker import Notes
+
+ANSWERS_KEPT_MAX = 2_048
+# Long enough for those that are a little slower; who comes later is told how things are by then.
+ANSWER_SECONDS_MAX = 5.0
+ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
+# Of all subscriptions together, so that commands always find connections to the database.
+EXECUTIONS_MAX = 8
+# Events that came at once are executed together and sent together, and no more than these.
+TOGETHER_MAX = 16
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a subscription shows next, and how; made only by whoever executes it."""
+
+    item: Item
+    show: Callable[[Item], Any]
+
+
+class Batch(list[Shown]):
+    """What a subscription shows at once."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one execution, and for whom it is."""
+
+    payload: str
+    notes: Notes
+    is_sound: bool
+    made_at: float = field(default_factory=monotonic)
+
+    @property
+    def is_new(self) -> bool:
+        return monotonic() - self.made_at < ANSWER_SECONDS_MAX
+
+
+class Execution:
+    """One that is under way: a task of its own, for whoever asked first may leave first."""
+
+    def __init__(self, execute: Awaitable[Answer]) -> None:
+        self._over = asyncio.Event()
+        self.task = asyncio.ensure_future(execute)
+        self.task.add_done_callback(lambda _: self._over.set())
+
+    async def answer(self) -> Answer:
+        # Not the task itself: to be cancelled while one waits for it would be to cancel it.
+        await self._over.wait()
+        return self.task.result()
+
+
+class Answers:
+    """The newest answers, and those under way."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._characters = 0
+        self._running: dict[Hashable, Execution] = {}
+        self._executions = asyncio.Semaphore(EXECUTIONS_MAX)
+
+    def begin(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> None:
+        """See to it that there will be an answer, without waiting for it."""
+        if key in self._running or self._find(key):
+            return
+        running = self._running[key] = Execution(self._execute(execute))
+        running.task.add_done_callback(lambda done: self._ended(key, done))
+
+    async def of(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> Answer:
+        kept = self._find(key)
+        if kept is not None:
+            return kept
+        self.begin(key, execute)
+        return await self._running[key].answer()
+
+    def _find(self, key: Hashable) -> Answer | None:
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.is_new else None
+
+    async def _execute(self, execute: Callable[[], Awaitable[Answer]]) -> Answer:
+        async with self._executions:
+            return await execute()
+
+    def _ended(self, key: Hashable, task: asyncio.Task[Answer]) -> None:
+        del self._running[key]
+        # What failed is told to those who wait for it, and tried again for the next.
+        if task.cancelled() or task.exception() or not task.result().is_sound:
+            return
+        self._forget(key)
+        self._kept[key] = task.result()
+        self._characters += len(task.result().payload)
+        while self._is_full or not next(iter(self._kept.values())).is_new:
+            self._forget(next(iter(self._kept)))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._kept) > ANSWERS_KEPT_MAX or self._characters > ANSWER_CHARACTERS_KEPT_MAX
+
+    def _forget(self, key: Hashable) -> None:
+        if (forgotten := self._kept.pop(key, None)) is not None:
+            self._characters -= len(forgotten.payload)
+
+
+ANSWERS = Answers()
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Share:
+    """One document with its variables, as those of one sight see it."""
+
+    sight: Sight
+    # Items about which this document asks what only each subscriber for itself can be told.
+    personal: set[Kind]
+
+
+_shares: WeakValueDictionary[Hashable, Share] = WeakValueDictionary()
+
+
+class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Executes what a subscription shows: a batch of items at a time, each with fresh loaders."""
+
+    _share: Share | None = None
+    _question: Hashable = None
+
+    def build_per_event_executor(self, payload: Any) -> Any:
+        if isinstance(payload, Batch):
+            return _Delivery(self, payload)
+        return super().build_per_event_executor(payload)
+
+    async def encoded(self, batch: Batch) -> Encoded:
+        """What each item of the batch is to this subscriber, in their order."""
+        if len(batch) > 1:
+            for shown in batch:
+                self._begin(shown)
+        return Encoded([await self._payload(shown) for shown in batch])
+
+    def _begin(self, shown: Shown) -> None:
+        item = shown.item
+        if isinstance(item, Logged):
+            share = self._share_of(item.sight)
+            if item.event.kind not in share.personal:
+                ANSWERS.begin(_key(share, item), partial(self._for_all, shown, share))
+
+    async def _payload(self, shown: Shown) -> str:
+        item = shown.item
+        if not isinstance(item, Logged):
+            # A beginning or a mark is this subscriber's own.
+            return (await self._for_one(shown, self._context.request_id)).payload
+        share = self._share_of(item.sight)
+        key = _key(share, item)
+        if item.event.kind not in share.personal:
+            answer = await ANSWERS.of(key, partial(self._for_all, shown, share))
+            if answer.notes.suits(self._context.by.agent_id):
+                return answer.payload
+            if answer.notes.is_personal:
+                share.personal.add(item.event.kind)
+        own = (*key, self._context.by.id)
+        return (await ANSWERS.of(own, partial(self._for_one, shown, uuid4().hex))).payload
+
+    def _share_of(self, sight: Sight) -> Share:
+        share = self._share
+        if share is None or (share.sight is not sight and share.sight != sight):
+            if self._question is None:
+                self._question = _question(self.operation, self.variable_values.coerced)
+            key = (self._question, sight)
+            share = _shares.get(key)
+            if share is None:
+                share = _shares[key] = Share(sight, set())
+            self._share = share
+        return share
+
+    @property
+    def _context(self) -> Context:
+        return cast("Context", self.context_value)
+
+    async def _for_all(self, shown: Shown, share: Share) -> Answer:
+        notes = Notes()
+        context = self._context.shared_by(share.sight, notes)
+        result = await self._executed(shown.show(shown.item), context)
+        # Its errors come from asking who asks; nobody gets to see them.
+        errors = None if notes.is_personal else result.errors
+        # Whoever logs them may look at everything that there is, and is none of those who ask.
+        return _answer(result.data, errors, copy(notes), uuid4().hex)
+
+    async def _for_one(self, shown: Shown, request_id: str) -> Answer:
+        """As this subscriber sees it, with the rights that it has by then."""
+        by = self._context.by
+        if isinstance(shown.item, Logged | Snapshot):
+            by = replace(by, role=shown.item.sight.role, scopes=shown.item.sight.scopes)
+        result = await self._executed(shown.show(shown.item), self._context.seen_by(by))
+        return _answer(result.data, result.errors, Notes(), request_id)
+
+    async def _executed(self, item: Any, context: Context) -> ExecutionResult:
+        executor = super().build_per_event_executor(item)
+        executor.context_value = context
+        result = executor.execute_operation(serially=False)
+        if executor.is_awaitable(result):
+            return cast("ExecutionResult", await result)
+        return cast("ExecutionResult", result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What graphql-core calls an executor of one event, of several that came at once."""
+
+    executor: SharingExecutor
+    batch: Batch
+
+    async def execute_operation(self, _serially: bool | None = None) -> ExecutionResult:  # noqa: FBT001
+        return ExecutionResult(cast("Any", await self.executor.encoded(self.batch)), None)
+
+
+def encoded(result: execution.ExecutionResult) -> Encoded:
+    """The payloads of a result as any transport sends them; several where it is of several."""
+    if isinstance(result.data, Encoded):
+        return result.data
+    payload: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        payload["errors"] = [error.formatted for error in result.errors]
+    if result.extensions:
+        payload["extensions"] = result.extensions
+    return Encoded([orjson.dumps(payload).decode()])
+
+
+def _key(share: Share, logged: Logged) -> tuple[Share, UUID, int]:
+    return (share, logged.position.epoch, logged.event.seq)
+
+
+def _answer(
+    data: dict[str, Any] | None, errors: list[GraphQLError] | None, notes: Notes, request_id: str
+) -> Answer:
+    payload: dict[str, Any] = {"data": data}
+    if errors:
+        shown = [present(error, request_id, stranger=False) for error in errors]
+        payload["errors"] = [error.formatted for error in shown]
+    return Answer(orjson.dumps(payload).decode(), notes, is_sound=not errors)
+
+
+def _question(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Hashable:
+    """What is asked, apart from where in the log to begin."""
+    assert operation.loc is not None  # noqa: S101 - we parse with places
+    name = operation.name.value if operation.name else None
+    text, beginning = without_beginning(operation.loc.source.body, name)
+    kept = {name: value for name, value in variables.items() if name not in beginning}
+    try:
+        return (text, name, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS))
+    except TypeError:
+        # Of what cannot be compared nothing is equal.
+        return object()
+
+
+@lru_cache(maxsize=DOCUMENTS_CACHED_MAX * 4)
+def without_beginning(text: str, name: str | None) -> tuple[str, frozenset[str]]:
+    """A document without the cursors that its subscription begins after, and their variables."""
+    document = parsed(text)
+    operation = next(each for each in operations(document) if name in (None, _name(each)))
+    afters = [
+        argument.value
+        for field in operation.selection_set.selections
+        if isinstance(field, FieldNode)
+        for argument in field.arguments or ()
+        if argument.name.value == "after"
+    ]
+    used = _uses(document)
+    beginning = {
+        value.name.value
+        for value in afters
+        # Once where it is declared, once here: what nothing else depends on.
+        if isinstance(value, VariableNode) and used[value.name.value] == 2
+    }
+    defaults = [
+        variable.default_value
+        for variable in operation.variable_definitions or ()
+        if variable.variable.name.value in beginning
+    ]
+    literals = [value for value in (*afters, *defaults) if isinstance(value, StringValueNode)]
+    for value in sorted(literals, key=_start, reverse=True):
+        assert value.loc is not None  # noqa: S101 - we parse with places
+        text = f"{text[: value.loc.start]}null{text[value.loc.end :]}"
+    return text, frozenset(beginning)
+
+
+def _uses(document: DocumentNode) -> Counter[str]:
+    """How often the document names each variable, where it declares it too."""
+    found: Counter[str] = Counter()
+
+    class Search(Visitor):
+        def enter_variable(self, node: VariableNode, *_: object) -> None:
+            found[node.name.value] += 1
+
+    visit(document, Search())
+    return found
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
+
+
+def _start(node: Node) -> int:
+    return node.loc.start if node.loc else 0

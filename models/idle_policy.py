@@ -53,17 +53,17 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a token says; `was` is what was stored then."""
+    """What a token says; `changes` is how often the setting had been changed then."""
 
     whose: Whose
-    was: int | None
+    changes: int
     to: int | None
     closes: int
     at: datetime = field(compare=False)
 
     @property
-    def terms(self) -> tuple[str, int | None, int | None]:
-        return encode(self.whose), self.was, self.to
+    def terms(self) -> tuple[str, int, int | None]:
+        return encode(self.whose), self.changes, self.to
 
 
 async def preview(
@@ -87,7 +87,8 @@ async def preview(
     stored = await _stored(whose)
     if stored is None:
         return None
-    seen = _Seen(whose, stored["days"], period, await _closes(whose, period), stored["now"])
+    closes = await _closes(whose, period)
+    seen = _Seen(whose, stored["changes"], period, closes, stored["now"])
     return Preview(
         closes_at_once=seen.closes,
         is_shorter=await _shortens(whose, stored["days"], period),
@@ -109,7 +110,7 @@ async def require_seen(whose: Whose, period: IdlePeriod | None, token: str | Non
         raise PreviewRequired(closes_at_once=closes)
     seen = _read(token, stored["key"])
     is_fresh = seen is not None and await _is_fresh(seen.at)
-    present = _Seen(whose, stored["days"], period, closes, stored["now"])
+    present = _Seen(whose, stored["changes"], period, closes, stored["now"])
     if seen is None or not is_fresh or seen.terms != present.terms or closes > seen.closes:
         raise PreviewStale(closes_at_once=closes)
 
@@ -121,6 +122,9 @@ async def _stored(whose: Whose) -> Row | None:
         SELECT CASE WHEN $3::uuid IS NOT NULL THEN a.idle_period_days
                     WHEN $2::uuid IS NOT NULL THEN t.idle_period_days
                     ELSE w.idle_period_days END AS days,
+               CASE WHEN $3::uuid IS NOT NULL THEN a.idle_period_changes
+                    WHEN $2::uuid IS NOT NULL THEN t.idle_period_changes
+                    ELSE w.idle_period_changes END AS changes,
                w.preview_key AS key, clock.now,
                clock.now + make_interval(mins => $4) AS expires_at
         FROM (SELECT relevo_now() AS now) clock

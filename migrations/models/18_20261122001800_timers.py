@@ -1,17 +1,30 @@
 """What timers are read by, and the processes that keep them.
 
 Which conversations are due is asked by workspace and period, so that what never closes costs a
-sweep nothing, however much of it there is. What a worker does and since when it is silent are rows
+sweep nothing, however much of it there is. Changes of a period are counted, so that one that was
+changed back has changed all the same. What a worker does and since when it is silent are rows
 that are replaced, and forgotten when it is long gone.
 """
 
 from tortoise import BaseDBAsyncClient
 
 RUN_IN_TRANSACTION = True
+PERIODS = ("workspaces", "teams", "agents")
 
 
 async def upgrade(db: BaseDBAsyncClient) -> str:
-    return """
+    counted = "".join(
+        f"""
+        ALTER TABLE {table} ADD COLUMN idle_period_changes integer NOT NULL DEFAULT 0;
+        COMMENT ON COLUMN {table}.idle_period_changes IS
+            'How often the idle period was changed: what was seen of it before counts no more.';
+        CREATE TRIGGER {table}_idle_period_changed BEFORE UPDATE OF idle_period_days ON {table}
+            FOR EACH ROW WHEN (OLD.idle_period_days IS DISTINCT FROM NEW.idle_period_days)
+            EXECUTE FUNCTION idle_period_changed();
+        """
+        for table in PERIODS
+    )
+    return f"""
         CREATE INDEX conversations_idle_in_workspace
             ON conversations (workspace_id, last_activity_at, id)
             WHERE status IN ('BOT', 'QUEUED', 'ASSIGNED');
@@ -31,13 +44,19 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             ADD COLUMN preview_key uuid NOT NULL DEFAULT gen_random_uuid();
         COMMENT ON COLUMN workspaces.preview_key IS
             'Signs the tokens of previews; never shown.';
+        CREATE FUNCTION idle_period_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                NEW.idle_period_changes := OLD.idle_period_changes + 1;
+                RETURN NEW;
+            END $$;
+        {counted}
 
         CREATE TABLE workers (
             id uuid PRIMARY KEY,
             name varchar(200) NOT NULL,
             started_at timestamptz NOT NULL DEFAULT relevo_now(),
             beat_at timestamptz NOT NULL DEFAULT relevo_now(),
-            swept jsonb NOT NULL DEFAULT '{}',
+            swept jsonb NOT NULL DEFAULT '{{}}',
             failing jsonb NOT NULL DEFAULT '[]',
             CONSTRAINT workers_beat_after_they_start CHECK (beat_at >= started_at)
         );
@@ -50,8 +69,17 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
 
 
 async def downgrade(db: BaseDBAsyncClient) -> str:
-    return """
+    forgotten = "".join(
+        f"""
+        DROP TRIGGER {table}_idle_period_changed ON {table};
+        ALTER TABLE {table} DROP COLUMN idle_period_changes;
+        """
+        for table in PERIODS
+    )
+    return f"""
         DROP TABLE workers;
+        {forgotten}
+        DROP FUNCTION idle_period_changed();
         ALTER TABLE workspaces DROP COLUMN preview_key;
         DROP INDEX conversations_skipped_until, conversations_reserved_until, agents_closing,
             teams_closing, workspaces_closing;

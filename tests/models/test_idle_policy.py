@@ -1,5 +1,6 @@
 """Shortening an idle period takes a look at what closes by it: fresh, and of this very change."""
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -182,14 +183,38 @@ async def test_it_is_good_for_ten_minutes_to_the_instant(
     assert (found.expires_at - await _now()).total_seconds() == pytest.approx(1e-6)
 
 
-async def test_it_is_stale_when_the_setting_changed(workspace: Workspace) -> None:
+@pytest.mark.parametrize("afterwards", [[THIRTY], [THIRTY, NEVER]], ids=["changed", "and back"])
+@pytest.mark.parametrize("whose", ["workspace", "team", "agent"])
+async def test_it_is_stale_when_the_setting_changed(
+    workspace: Workspace, whose: str, afterwards: list[IdlePeriod]
+) -> None:
     by = by_system(workspace)
-    found = await seen(ONE, by)
-    other = await seen(THIRTY, by)
-    await Workspace.change(by=by, idle_period_days=THIRTY, preview_token=other.token)
+    team = await a_team(workspace)
+    agent = await an_agent(workspace)
+    await set_periods(workspace, team, agent, NEVER, NEVER, NEVER)
+    change, ids = {
+        "workspace": (Workspace.change, {}),
+        "team": (partial(Team.change, team.id), {"team_id": team.id}),
+        "agent": (partial(Agent.change, agent.id), {"agent_id": agent.id}),
+    }[whose]
+    found = await seen(ONE, by, **ids)
+    for period in afterwards:
+        other = await seen(period, by, **ids)
+        await change(by=by, idle_period_days=period, preview_token=other.token)
 
     with pytest.raises(PreviewStale):
-        await Workspace.change(by=by, idle_period_days=ONE, preview_token=found.token)
+        await change(by=by, idle_period_days=ONE, preview_token=found.token)
+
+
+async def test_other_settings_leave_it_fresh(workspace: Workspace) -> None:
+    by = by_system(workspace)
+    found = await seen(ONE, by)
+    await Workspace.change(by=by, name="Another")
+
+    await Workspace.change(by=by, idle_period_days=ONE, preview_token=found.token)
+
+    await workspace.refresh_from_db()
+    assert (workspace.name, workspace.idle_period_days) == ("Another", ONE)
 
 
 async def test_it_is_stale_when_more_would_close_than_it_said_and_not_when_fewer_would(

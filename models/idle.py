@@ -5,20 +5,29 @@ from models.closure import Cause
 from models.database import tx
 from models.idle_policy import CLOSES, PERIOD, POLICIES
 
-# By the periods in use, each of which the index serves in the order of its moments: what never
-# closes, and what closes later by a longer period, is not in the way of what is due.
+_QUIET = """c.last_activity_at
+                  <= (SELECT relevo_now() + {ahead}) - make_interval(days => p.days)
+            ORDER BY c.last_activity_at, c.id LIMIT {limit}"""
+# By the periods in use, each of which an index serves in the order of its moments: what never
+# closes by a workspace's, and what agents have of their own, is not in the way of what is due.
 _CANDIDATES = f"""
-    FROM (SELECT id AS workspace_id, idle_period_days AS days FROM workspaces
-          WHERE idle_period_days > 0
-          UNION SELECT workspace_id, idle_period_days FROM teams WHERE idle_period_days > 0
-          UNION SELECT workspace_id, idle_period_days FROM agents WHERE idle_period_days > 0) p
-    CROSS JOIN LATERAL (
-        SELECT c.id, c.last_activity_at + make_interval(days => p.days) AS due_at
-        FROM conversations c {POLICIES}
-        WHERE c.workspace_id = p.workspace_id AND {CLOSES} AND {PERIOD} = p.days
-          AND c.last_activity_at
-              <= (SELECT relevo_now() + {{ahead}}) - make_interval(days => p.days)
-        ORDER BY c.last_activity_at, c.id LIMIT {{limit}}) k
+    FROM (
+        SELECT k.id, k.due_at
+        FROM (SELECT id AS workspace_id, idle_period_days AS days FROM workspaces
+              WHERE idle_period_days > 0
+              UNION SELECT workspace_id, idle_period_days FROM teams
+              WHERE idle_period_days > 0) p
+        CROSS JOIN LATERAL (
+            SELECT c.id, c.last_activity_at + make_interval(days => p.days) AS due_at
+            FROM conversations c {POLICIES}
+            WHERE c.workspace_id = p.workspace_id AND {CLOSES}
+              AND a.idle_period_days IS NULL AND {PERIOD} = p.days AND {_QUIET}) k
+        UNION ALL
+        SELECT k.id, k.due_at
+        FROM (SELECT id, idle_period_days AS days FROM agents WHERE idle_period_days > 0) p
+        CROSS JOIN LATERAL (
+            SELECT c.id, c.last_activity_at + make_interval(days => p.days) AS due_at
+            FROM conversations c WHERE c.assignee_id = p.id AND {CLOSES} AND {_QUIET}) k) k
 """  # noqa: S608 - constants
 # So many workers find a whole batch each, though all look at the same ones first.
 _WORKERS = 4

@@ -34,6 +34,9 @@ from models.workflow import advance, assigning
 # How far ahead the next timers are asked for, and how often at most.
 LOOK_EVERY_SECONDS = 1.0
 LOOK_SECONDS_MIN = 0.05
+# By how much longer than a look took the next one waits at least: however much it has to read,
+# looking never keeps the database busy.
+LOOK_REST = 4.0
 # What is due is swept when the look says so; this is for when looking fails.
 TIMERS_EVERY_SECONDS = 5.0
 IDLE_BATCH_SIZE = 500
@@ -205,14 +208,15 @@ class Sweeper:
         """Wake each sweep when the first of its timers is due."""
         loop = asyncio.get_running_loop()
         while not self.is_stopping:
-            seconds = LOOK_EVERY_SECONDS
+            seconds, began = LOOK_EVERY_SECONDS, loop.time()
             # Whatever is wrong with the database, the sweeps say so, and sweep without this.
             with suppress(Exception):
                 for due in await timer.first_due(LOOK_EVERY_SECONDS):
                     if due.timer in self._timers and not self._failures[due.timer]:
                         loop.call_later(max(0.0, due.seconds), self._woken[due.timer].set)
                         seconds = min(seconds, due.seconds)
-            await _wait(self._stopping, max(LOOK_SECONDS_MIN, seconds))
+            rest = LOOK_REST * (loop.time() - began)
+            await _wait(self._stopping, max(LOOK_SECONDS_MIN, rest, seconds))
 
     def _failed(self, sweep: Sweep, error: Exception) -> float:
         """In how many seconds to try again."""

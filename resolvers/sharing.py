@@ -168,7 +168,13 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
     def build_per_event_executor(self, payload: Any) -> Any:
         if isinstance(payload, Batch):
             return _Delivery(self, payload)
-        return super().build_per_event_executor(payload)
+        return self._of_one_event(payload)
+
+    def _of_one_event(self, payload: Any) -> Any:
+        executor = super().build_per_event_executor(payload)
+        # What each event collects is never asked for again, and would stay as long as the stream.
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - graphql-core lets copies share it
+        return executor
 
     async def encoded(self, batch: Batch) -> Encoded:
         """What each item of the batch is to this subscriber, in their order."""
@@ -234,7 +240,7 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         return _answer(result.data, result.errors, Notes(), request_id)
 
     async def _executed(self, item: Any, context: Context) -> ExecutionResult:
-        executor = super().build_per_event_executor(item)
+        executor = self._of_one_event(item)
         executor.context_value = context
         result = executor.execute_operation(serially=False)
         if executor.is_awaitable(result):

@@ -32,11 +32,13 @@ PORTS = range(20_000, 32_000)
 Result = TypeVar("Result")
 
 
-def eventually(look: Callable[[], Result | None]) -> Result:
+def eventually(
+    look: Callable[[], Result | None], *, seconds_max: float = PATIENCE_SECONDS
+) -> Result:
     """What it finds once it finds something; the only place that sleeps."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds_max
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s"
+        assert time.monotonic() < deadline, f"not within {seconds_max} s"
         time.sleep(PROBE_SECONDS)
     return found
 

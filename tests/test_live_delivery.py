@@ -20,7 +20,7 @@ from tests.live.storm import Following, Plan, grown, logged_for, storm
 from tests.live.topics import TOPICS, Topic
 from tests.live.traffic import Traffic, flowing
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 COMPANIES = 2
 SUBSCRIBERS = 16  # of each company

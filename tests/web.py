@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.installation import eventually, free_port
+from tests.installation import START_SECONDS_MAX, eventually, free_port
 
 ROOT = Path(__file__).parents[1]
 END_SECONDS_MAX = 15
@@ -35,8 +35,9 @@ class Web:
 
     async def start(self) -> None:
         """Returns when it serves."""
+        self.kill()
         self._start()
-        await asyncio.to_thread(eventually, self._is_ready)
+        await asyncio.to_thread(eventually, self._is_ready, seconds_max=START_SECONDS_MAX)
         self.is_up.set()
 
     def _start(self) -> None:
@@ -64,6 +65,11 @@ class Web:
         except httpx.TransportError:
             return False
 
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
     async def end(self, number: signal.Signals) -> int:
         """Its exit code."""
         assert self.process is not None
@@ -79,6 +85,4 @@ async def running(database_url: str, redis_url: str, folder: Path) -> AsyncItera
         await web.start()
         yield web
     finally:
-        if web.process is not None:
-            web.process.kill()
-            web.process.wait()
+        web.kill()

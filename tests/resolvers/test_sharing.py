@@ -1,6 +1,7 @@
 """Equal subscriptions share one execution of an event, and nobody is shown another's."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -338,3 +339,19 @@ def test_a_variable_that_something_else_depends_on_is_part_of_the_question() -> 
                 conversation { messages(first: $first, after: $after) { totalCount } } } } }"""
 
     assert without_beginning(text, None) == (text, frozenset())
+
+
+async def test_a_stream_keeps_nothing_of_the_events_that_it_has_told(
+    company: Company, office: Office
+) -> None:
+    subscriber = await office.subscribe(await actor(company.admin), LOG)
+    gc.collect()
+    executors = [it for it in gc.get_objects() if type(it) is SharingExecutor]
+    (executor,) = [it for it in executors if it.context_value.reader is office.reader]
+    kept = len(executor._relevant_sub_fields)
+
+    for _ in range(3):
+        await a_message(company.channel)
+        await until(subscriber, "CONVERSATION_OPENED")
+
+    assert len(executor._relevant_sub_fields) == kept

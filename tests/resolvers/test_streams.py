@@ -23,7 +23,7 @@ from api.app import graphql_app
 from api.auth import Caller
 from api.graphql import GraphQLApp
 from api.socket_protocol import SOCKET_OPTIONS
-from models import Agent, Conversation, Membership, Token, database
+from models import Agent, Conversation, Membership, Ticket, Token, database
 from models.access import SCOPES, Role
 from models.closing import close
 from models.database import fetch
@@ -58,7 +58,19 @@ QUEUE = f"""subscription ($id: ID!, $after: String) {{
 ONE = f"""subscription ($id: ID!, $after: String) {{
     conversationChanged(conversationId: $id, after: $after) {{ {ITEM} }} }}"""
 INBOX = f"subscription ($after: String) {{ inboxChanged(after: $after) {{ {ITEM} }} }}"
-STREAMS = {"queueChanged": QUEUE, "conversationChanged": ONE, "inboxChanged": INBOX}
+TEAM = f"""subscription ($id: ID!, $after: String) {{
+    teamChanged(teamId: $id, after: $after) {{ {ITEM} }} }}"""
+TICKET = f"""subscription ($id: ID!, $after: String) {{
+    ticketChanged(ticketId: $id, after: $after) {{ {ITEM} }} }}"""
+LOG = f"""subscription ($filter: EventFilter, $after: String) {{
+    workspaceEvents(filter: $filter, after: $after) {{ {ITEM} }} }}"""
+STREAMS = {
+    "queueChanged": QUEUE,
+    "conversationChanged": ONE,
+    "inboxChanged": INBOX,
+    "teamChanged": TEAM,
+    "ticketChanged": TICKET,
+}
 
 
 class UvicornServer(uvicorn.Server):
@@ -302,6 +314,8 @@ def arguments(name: str, company: Company) -> dict[str, Any]:
     ids = {
         "queueChanged": company.id("Queue"),
         "conversationChanged": conversation_id(company.waiting),
+        "teamChanged": company.id("Team"),
+        "ticketChanged": company.id("Ticket"),
     }
     return {"id": ids[name]} if name in ids else {}
 
@@ -374,7 +388,56 @@ async def test_a_script_without_the_scope_follows_nothing(company: Company, here
         "queueChanged": "NOT_FOUND",
         "conversationChanged": "NOT_FOUND",
         "inboxChanged": "FORBIDDEN",
+        "teamChanged": "NOT_FOUND",
+        "ticketChanged": "NOT_FOUND",
     }
+
+
+async def test_a_team_tells_whether_its_members_are_there_and_what_they_hold(
+    company: Company, here: Server
+) -> None:
+    by = by_system(company.workspace)
+    async with peer(here, await session_of(company.agent)) as watching:
+        await watching.subscribe(TEAM, id=company.id("Team"))
+        snapshot = await watching.next()
+        await Agent.change(company.agent.id, by=by, capacity=7)
+        async with working(company.waiting.id, by=by) as conversation:
+            await conversation.assign(company.agent.id, by=by)
+        items = [await watching.next() for _ in range(2)]
+
+    assert snapshot["__typename"] == "StreamSnapshot"
+    assert [item["kind"] for item in items] == ["AGENT_UPDATED", "CONVERSATION_ASSIGNED"]
+
+
+async def test_a_ticket_tells_what_is_done_about_it(company: Company, here: Server) -> None:
+    async with peer(here, await session_of(company.operator)) as watching:
+        await watching.subscribe(TICKET, id=company.id("Ticket"))
+        snapshot = await watching.next()
+        await Ticket.change(company.ticket.id, by=as_agent(company.operator), subject="Dark")
+        changed = await watching.next()
+
+    assert snapshot["__typename"] == "StreamSnapshot"
+    assert (changed["__typename"], changed["kind"]) == ("TicketUpdated", "TICKET_UPDATED")
+
+
+async def test_the_log_tells_what_a_filter_lets_through(company: Company, here: Server) -> None:
+    token = await integration_of(company.workspace, "conversations:read")
+    async with peer(here, token) as watching:
+        await watching.subscribe(LOG, filter={"kinds": ["MESSAGE_RECEIVED"]})
+        await watching.next()
+        await a_message(company.channel, sender="new")
+        told = await watching.next()
+
+    assert (told["kind"], told["message"]) == ("MESSAGE_RECEIVED", {"text": "Hello?"})
+
+
+async def test_whoever_may_not_read_the_log_follows_no_part_of_it(
+    company: Company, here: Server
+) -> None:
+    async with peer(here, await session_of(company.agent)) as watching:
+        await watching.subscribe(LOG)
+
+        assert await watching.refusal() == "FORBIDDEN"
 
 
 async def test_a_stream_ends_at_the_event_that_took_the_right_away(

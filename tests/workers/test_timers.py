@@ -52,36 +52,6 @@ async def test_sweepers_killed_at_random_close_everything_once(
     await each_closed_once(60)
 
 
-async def test_a_message_that_was_first_keeps_it_open(workspace: Workspace, clock: Clock) -> None:
-    chance = random.Random(SEED)
-    await closing_after(workspace, IdlePeriod.ONE_DAY)
-    channel = await a_channel(workspace)
-    senders = [f"sender-{n}" for n in range(60)]
-    await asyncio.gather(*(a_message(channel, sender=sender) for sender in senders))
-    chance.shuffle(senders)
-    await clock.travel(days=1)
-
-    async def closing() -> None:
-        while await close_idle(2):
-            pass
-
-    await asyncio.gather(
-        *(closing() for _ in range(3)), *(a_message(channel, sender=sender) for sender in senders)
-    )
-
-    wrong = await fetch(
-        """
-        SELECT x.conversation_id FROM events x
-        JOIN events m USING (conversation_id)
-        WHERE x.kind = 'CONVERSATION_CLOSED' AND m.kind = 'MESSAGE_RECEIVED' AND m.seq < x.seq
-          AND m.logged_at > x.logged_at - interval '1 day'
-        """
-    )
-    assert wrong == []
-    assert await fetchval("SELECT count(*) FROM conversations WHERE status <> 'CLOSED'") == 60
-    assert 0 < await fetchval("SELECT count(*) FROM closures") < 60
-
-
 async def test_a_message_between_the_look_and_the_lock_keeps_it_open(
     workspace: Workspace, database: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,15 +208,14 @@ class Sweeper:
         """Wake each sweep when the first of its timers is due."""
         loop = asyncio.get_running_loop()
         while not self.is_stopping:
-            seconds, began = LOOK_EVERY_SECONDS, loop.time()
+            due, began = [], loop.time()
             # Whatever is wrong with the database, the sweeps say so, and sweep without this.
             with suppress(Exception):
-                for due in await timer.first_due(LOOK_EVERY_SECONDS):
-                    if due.timer in self._timers and not self._failures[due.timer]:
-                        loop.call_later(max(0.0, due.seconds), self._woken[due.timer].set)
-                        seconds = min(seconds, due.seconds)
-            rest = LOOK_REST * (loop.time() - began)
-            await _wait(self._stopping, max(LOOK_SECONDS_MIN, rest, seconds))
+                for first in await timer.first_due(LOOK_EVERY_SECONDS):
+                    if first.timer in self._timers and not self._failures[first.timer]:
+                        loop.call_later(max(0.0, first.seconds), self._woken[first.timer].set)
+                        due.append(first.seconds)
+            await _wait(self._stopping, next_look(took=loop.time() - began, due=due))
 
     def _failed(self, sweep: Sweep, error: Exception) -> float:
         """In how many seconds to try again."""
@@ -235,6 +234,11 @@ class Sweeper:
         if counts := +self.swept:
             log.info("swept", **counts)
         self.swept.clear()
+
+
+def next_look(*, took: float, due: Sequence[float]) -> float:
+    """In how many seconds to look again: when the first one found is due, after a rest."""
+    return max(LOOK_SECONDS_MIN, LOOK_REST * took, min([LOOK_EVERY_SECONDS, *due]))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

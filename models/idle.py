@@ -8,8 +8,8 @@ from models.idle_policy import CLOSES, PERIOD, POLICIES
 _QUIET = """c.last_activity_at
                   <= (SELECT relevo_now() + {ahead}) - make_interval(days => p.days)
             ORDER BY c.last_activity_at, c.id LIMIT {limit}"""
-# By the periods in use, each of which an index serves in the order of its moments: what never
-# closes by a workspace's, and what agents have of their own, is not in the way of what is due.
+# By the periods in use, each of which an index serves in the order of its moments. What is passed
+# over goes by a longer one of its team; agents differ more, so that theirs are asked by agent.
 _CANDIDATES = f"""
     FROM (
         SELECT k.id, k.due_at

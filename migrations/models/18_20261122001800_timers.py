@@ -1,9 +1,10 @@
 """What timers are read by, and the processes that keep them.
 
-Which conversations are due is asked by workspace and period, so that what never closes costs a
-sweep nothing, however much of it there is. Changes of a period are counted, so that one that was
-changed back has changed all the same. What a worker does and since when it is silent are rows
-that are replaced, and forgotten when it is long gone.
+Which conversations are due is asked by workspace and period, and by agents that have their own, in
+the order of their moments: what is not due by them costs a sweep nothing, however much of it there
+is. Changes of a period are counted, so that one that was changed back has changed all the same.
+What a worker does and since when it is silent are rows that are replaced, and forgotten when it is
+long gone.
 """
 
 from tortoise import BaseDBAsyncClient

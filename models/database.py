@@ -6,8 +6,8 @@ statements outside of both through `fetch()` and its siblings.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,6 +54,40 @@ _LOST_CONNECTION = (
 )
 
 log = structlog.get_logger(__name__)
+
+
+class Settled(asyncpg.Connection):
+    """A connection that is never given back in the middle of a statement.
+
+    asyncpg prepares a statement without ending the protocol's implicit transaction, for it is about
+    to run it. Cancelled in between it leaves that open, with locks and a snapshot, and its own
+    status says nothing of it; whoever had the connection next would be inside.
+    """
+
+    is_interrupted = False
+
+    async def execute(self, *args: Any, **options: Any) -> str:
+        with self._noting_interruption():
+            return await super().execute(*args, **options)
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        with self._noting_interruption():
+            return await super()._execute(*args, **options)  # type: ignore[misc]  # not in its stubs
+
+    @contextmanager
+    def _noting_interruption(self) -> Iterator[None]:
+        try:
+            yield
+        except (asyncio.CancelledError, TimeoutError):
+            self.is_interrupted = True
+            raise
+
+    async def settle(self) -> None:
+        """End what an interrupted statement left behind."""
+        if self.is_interrupted:
+            # Any simple query does, and this one does nothing else.
+            await super().execute("")
+            self.is_interrupted = False
 
 
 class Transaction:
@@ -178,6 +212,7 @@ def tortoise_config(database_url: str, *, pool_max: int = 10) -> dict[str, Any]:
                     "minsize": pool_max,
                     "maxsize": pool_max,
                     "command_timeout": COMMAND_TIMEOUT_SECONDS,
+                    "connection_class": Settled,
                     "reset": _keep_session,
                     "server_settings": {
                         "application_name": "relevo",
@@ -322,6 +357,7 @@ async def _release(connection: "Connection") -> None:
     Never raises: the command is committed or not by now, and an error here would repeat it.
     """
     try:
+        await connection.settle()  # type: ignore[attr-defined]  # the pool's proxy passes it on
         if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
     except Exception as error:  # noqa: BLE001 - a dead connection has nothing to roll back
@@ -335,8 +371,9 @@ async def _release(connection: "Connection") -> None:
         log.info("release failed", error=type(error).__name__)
 
 
-async def _keep_session(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _keep_session(connection: "Settled") -> None:
     """Nothing sets session state here, so a released connection needs no round trip to reset it."""
+    await connection.settle()
 
 
 async def retrying(command: Callable[[], Awaitable[Result]], *, repeatable: bool = True) -> Result:

@@ -38,7 +38,7 @@ _MAY_MOVE = CHANGES_ACCESS | _OF_TREE | {Kind.TOKEN_REVOKED}
 
 
 def keys_of(event: Event) -> set[Key]:
-    """The keys of an event, about a dozen at most."""
+    """The keys of an event, about a dozen, and twenty at most."""
     keys: set[Key] = {WORKSPACE, ("kind", event.kind)}
     if event.conversation_id is not None:
         keys.add(("conversation", event.conversation_id))
@@ -49,6 +49,7 @@ def keys_of(event: Event) -> set[Key]:
     keys.update(("queue", id) for id in (event.from_queue_id, event.to_queue_id) if id)
     agents = [id for id in (event.from_agent_id, event.to_agent_id) if id]
     keys.update(("agent", id) for id in agents)
+    keys.update(("own", id) for id in event.own_of if id)
     keys.update(("ticket", id) for id in event.ticket_ids)
     if changes_staff(event):
         keys.add(STAFF)

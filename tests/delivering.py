@@ -13,7 +13,7 @@ from typing import Any
 
 from models import Webhook, Workspace, event, log
 from models.database import fetch, tx
-from models.event import Kind
+from models.event import AUDIT, Kind
 from models.webhook import lease
 from tests.factories import (
     a_snippet,
@@ -59,7 +59,11 @@ async def happen_at_once(workspace: Workspace, count: int) -> None:
 async def forget(workspace: Workspace, floor_seq: int) -> None:
     """As retention leaves a log."""
     await fetch("UPDATE logs SET floor_seq = $1", floor_seq)
-    await fetch("DELETE FROM events WHERE seq <= $1", floor_seq)
+    await fetch(
+        "DELETE FROM events WHERE seq <= $1 AND kind <> ALL($2)",
+        floor_seq,
+        [kind.value for kind in AUDIT],
+    )
 
 
 async def place_of(webhook: Webhook) -> int:

@@ -25,6 +25,7 @@ class LogScope(Steady):
             ("ticket", self.filter.ticket_id),
             ("agent", self.filter.agent_id),
             ("queue", self.filter.queue_id),
+            ("own", self.filter.own_of),
         )
         for key in one:
             if key[1] is not None:

@@ -59,6 +59,26 @@ async def test_tasks_cancelled_anywhere_leave_every_connection_in_the_pool(
     assert len(set(await asyncio.gather(*[hold() for _ in range(POOL_MAX)]))) == POOL_MAX
 
 
+@pytest.mark.parametrize("ticks", range(12))
+async def test_a_statement_cancelled_while_it_is_prepared_leaves_no_transaction_behind(
+    database: str, ticks: int
+) -> None:
+    for _ in range(3):
+        # Texts that no connection has prepared yet.
+        tasks = [
+            asyncio.create_task(fetch(f"SELECT '{uuid4()}' FROM events LIMIT 1")) for _ in range(3)
+        ]
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        for _ in range(POOL_MAX):
+            async with snapshot() as transaction:
+                assert await transaction.fetchval("SELECT 1") == 1
+
+
 async def test_a_command_cancelled_before_its_commit_changes_nothing(workspace: Workspace) -> None:
     reached = asyncio.Event()
 

@@ -9,7 +9,7 @@ from models import Webhook, Workspace
 from models.access import Role
 from models.database import fetch, fetchval, tx
 from models.errors import BadUserInput, Forbidden, LimitReached, NotFound
-from models.event import Kind
+from models.event import AUDIT, Kind
 from models.log import Filter
 from models.webhook import record
 from models.webhook.errors import (
@@ -310,4 +310,9 @@ async def test_what_cannot_be_sent_to_is_refused(
 async def _forget(workspace: Workspace, floor_seq: int) -> None:
     """As retention leaves a log."""
     await fetch("UPDATE logs SET floor_seq = $2 WHERE workspace_id = $1", workspace.id, floor_seq)
-    await fetch("DELETE FROM events WHERE workspace_id = $1 AND seq <= $2", workspace.id, floor_seq)
+    await fetch(
+        "DELETE FROM events WHERE workspace_id = $1 AND seq <= $2 AND kind <> ALL($3)",
+        workspace.id,
+        floor_seq,
+        [kind.value for kind in AUDIT],
+    )

@@ -431,10 +431,27 @@ async def test_the_log_tells_what_a_filter_lets_through(company: Company, here: 
     assert (told["kind"], told["message"]) == ("MESSAGE_RECEIVED", {"text": "Hello?"})
 
 
-async def test_whoever_may_not_read_the_log_follows_no_part_of_it(
+async def test_an_agent_follows_its_own_part_of_the_log(company: Company, here: Server) -> None:
+    async with peer(here, await session_of(company.agent)) as watching:
+        await watching.subscribe(LOG)
+        await watching.next()
+        await a_message(company.channel, sender="new")
+        by = by_system(company.workspace)
+        async with working(company.held.id, by=by) as held:
+            await held.send("Hello.", by=as_agent(company.agent))
+        told = await watching.next()
+
+    assert (told["kind"], told["conversation"]["id"]) == (
+        "MESSAGE_SENT",
+        conversation_id(company.held),
+    )
+
+
+async def test_a_script_that_may_not_read_the_log_follows_no_part_of_it(
     company: Company, here: Server
 ) -> None:
-    async with peer(here, await session_of(company.agent)) as watching:
+    token = await integration_of(company.workspace, "contacts:read")
+    async with peer(here, token) as watching:
         await watching.subscribe(LOG)
 
         assert await watching.refusal() == "FORBIDDEN"

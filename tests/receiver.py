@@ -35,6 +35,13 @@ class Manner(Enum):
     CUT_OFF = auto()
     SAY_NOTHING = auto()
     CHATTER = auto()
+    ANNOUNCE = auto()
+
+
+_ENDLESS = {
+    Manner.CHATTER: b"x" * 1_024,
+    Manner.ANNOUNCE: b"HTTP/1.1 102 Processing\r\n\r\n" * 1_024,
+}
 
 
 @dataclass(frozen=True)
@@ -160,9 +167,10 @@ class Receiver:
         elif manner is Manner.SAY_NOTHING:
             await asyncio.Event().wait()
         elif manner is not Manner.CLOSE:
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun")
-            while manner is Manner.CHATTER:
-                writer.write(b"x" * 1_024)
+            if manner is not Manner.ANNOUNCE:
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun")
+            while manner in _ENDLESS:
+                writer.write(_ENDLESS[manner])
                 await writer.drain()
         return False
 

@@ -44,6 +44,8 @@ class Deliverer:
         self._turns: dict[asyncio.Task[bool], Turn] = {}
         self._grown: set[UUID] = set()
         self._anywhere = True
+        # By the loop's clock: hints of some logs put off no look at the others.
+        self._look_anywhere_at = 0.0
         self._something = asyncio.Event()
         self._failures = 0
         self._stopping = asyncio.Event()
@@ -72,8 +74,11 @@ class Deliverer:
                     taken = await retrying(lambda: self._look(client))
                     if self.is_stopping or not taken:
                         break
-                    if self._turns:
-                        await asyncio.wait(self._turns)
+                    under_way = set(self._turns)
+                    if under_way:
+                        await asyncio.wait(under_way)
+                    if taken == len(under_way) and not any(it.result() for it in under_way):
+                        break  # whatever broke would break again
             finally:
                 await self._finish()
         self._tell()
@@ -97,13 +102,15 @@ class Deliverer:
 
     async def _wait(self) -> None:
         """Until a log has grown, or it is time to look at all of them."""
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
+        clock = asyncio.get_running_loop().time
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._look_anywhere_at):
                 await self._something.wait()
             await asyncio.sleep(COALESCE_SECONDS)
-        except TimeoutError:
-            self._anywhere = True
         self._something.clear()
+        if clock() >= self._look_anywhere_at:
+            self._anywhere = True
+            self._look_anywhere_at = clock() + LOOK_SECONDS
 
     async def _look_or_tell(self, client: Client) -> None:
         try:

@@ -8,14 +8,15 @@ would, and what it did moves nothing, because every statement asks for the lease
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from models import log
-from models.database import Row, fetch, fetchrow
+from models.database import Row, fetch, fetchrow, tx
 from models.event import Kind
-from models.log import COLUMNS, Event
+from models.log import COLUMNS
 from models.webhook import interruption
 from models.webhook.client import REQUEST_SECONDS_MAX
 
@@ -24,8 +25,10 @@ TURN_SECONDS_MAX = 5.0
 LEASE_SECONDS = 30
 assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX  # noqa: S101 - and time to store
 
-# Of the log: read and, where it does not match, passed over at once.
+# Of the log: read and, where it does not match, passed over at once; by one endpoint, and by all
+# of one statement, which has to end long before its time-out however far behind they are.
 SCAN_SIZE = 5_000
+SCANS_SIZE = 32_000
 BATCH_SIZE = 100
 
 
@@ -50,7 +53,7 @@ class Turn:
     # Everything up to and including it is delivered or did not match.
     place: int
     epoch: UUID
-    events: list[Event] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
     # With `events` the place is here.
     read_to: int = 0
 
@@ -89,7 +92,7 @@ async def take(
 
     Each workspace has its first before any has its second, whoever waited longest comes first,
     at most `workspace_max` of one are held here at a time, and at most `failing_max` are taken of
-    those that failed last.
+    those that failed last, which come after the others unless they waited for long.
     """
     began = time.monotonic()
     rows = await fetch(
@@ -102,8 +105,14 @@ async def take(
         None if workspaces is None else list(workspaces),
         LEASE_SECONDS,
     )
-    turns = await _with_work([Turn.of(row, began) for row in rows])
-    return turns, len(rows) - len(turns)
+    taken = [Turn.of(row, began) for row in rows]
+    try:
+        turns = await _with_work(taken)
+    except BaseException:
+        with suppress(Exception):  # else the leases lapse
+            await _release(taken)
+        raise
+    return turns, len(taken) - len(turns)
 
 
 async def read_on(turn: Turn) -> None:
@@ -121,37 +130,52 @@ async def store(turn: Turn, *, status_code: int | None) -> None:
 
 async def release(turn: Turn) -> None:
     """Let others have the endpoint, whatever became of it meanwhile."""
+    await _release([turn])
+
+
+async def _release(turns: Sequence[Turn]) -> None:
     await fetch(
-        "UPDATE webhooks SET lease = NULL, leased_until = relevo_now()"
-        " WHERE id = $1 AND lease = $2",
-        turn.webhook_id,
-        turn.lease,
+        """
+        UPDATE webhooks w SET lease = NULL, leased_until = relevo_now()
+        FROM unnest($1::uuid[], $2::uuid[]) AS t(id, lease)
+        WHERE w.id = t.id AND w.lease = t.lease
+        """,
+        [turn.webhook_id for turn in turns],
+        [turn.lease for turn in turns],
     )
 
 
 async def _with_work(turns: list[Turn]) -> list[Turn]:
-    """Those with something to send; the others go on, or are put back into the log, by this."""
+    """Those with something to send, or to wait for; the others go on, or are put back into the
+    log, by this.
+    """
     there = await _read(turns)
     for turn in turns:
         if turn not in there:
             await interruption.tell(turn.webhook_id)
             await release(turn)
     idle = [turn for turn in there if not turn.events]
-    if idle:
-        await _pass_over(idle)
-    return [turn for turn in there if turn.events]
+    passed = await _pass_over(idle) if idle else set()
+    return [turn for turn in there if turn.webhook_id not in passed]
 
 
 async def _read(turns: Sequence[Turn]) -> list[Turn]:
-    """Read what follows the place of each; returns those whose place is still in the log."""
-    rows = await fetch(
-        _READ,
-        [turn.webhook_id for turn in turns],
-        [turn.place for turn in turns],
-        SCAN_SIZE,
-        BATCH_SIZE,
-        [kind.value for kind in Kind],
-    )
+    """Read what follows the place of each; returns those that are as they were when they were
+    taken, and whose place is still in the log.
+    """
+    if not turns:
+        return []
+    async with tx() as transaction:
+        await transaction.execute(_BY_NUMBER)
+        rows = await transaction.fetch(
+            _READ,
+            [turn.webhook_id for turn in turns],
+            [turn.place for turn in turns],
+            [turn.version for turn in turns],
+            min(SCAN_SIZE, SCANS_SIZE // len(turns)),
+            BATCH_SIZE,
+            [kind.value for kind in Kind],
+        )
     by_id = {turn.webhook_id: turn for turn in turns}
     there: dict[UUID, Turn] = {}
     for turn in turns:
@@ -173,35 +197,50 @@ def _add(turn: Turn, row: Row) -> None:
     """An event, if anything matched, and how far the log was looked at for it."""
     turn.read_to = row["read_to"]
     if row["seq"] is not None:
-        turn.events.append(Event.of(row))
+        turn.events.append(row)
     if len(turn.events) == BATCH_SIZE:
-        turn.read_to = turn.events[-1].seq
+        turn.read_to = turn.events[-1]["seq"]
 
 
-async def _pass_over(turns: Sequence[Turn]) -> None:
-    """Move the places of those that nothing matched for, all at once, and end their turns."""
-    await fetch(
+async def _pass_over(turns: Sequence[Turn]) -> set[UUID]:
+    """Move the places of those that nothing matched for, all at once, and end their turns.
+
+    Whoever is being changed is not waited for, since everybody else would wait too; returns those
+    whose turn is over.
+    """
+    rows = await fetch(
         """
+        WITH free AS (
+            SELECT id FROM webhooks WHERE id = ANY($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
+        )
         UPDATE webhooks w
         SET delivered_seq = CASE WHEN w.version = t.version THEN t.seq ELSE w.delivered_seq END,
             lease = NULL, leased_until = relevo_now()
         FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS t(id, lease, version, seq)
+        JOIN free USING (id)
         WHERE w.id = t.id AND w.lease = t.lease
+        RETURNING w.id
         """,
         [turn.webhook_id for turn in turns],
         [turn.lease for turn in turns],
         [turn.version for turn in turns],
         [turn.read_to for turn in turns],
     )
+    return {row["id"] for row in rows}
 
 
+# Whoever failed last comes after whoever did not, until it was due for so long.
+PATIENCE_SECONDS = 30
+_COMES_LAST = f"""
+    coalesce(w.next_attempt_at > relevo_now() - interval '{PATIENCE_SECONDS} seconds', false)
+"""
 _IS_FREE = "(w.lease IS NULL OR w.leased_until <= relevo_now())"
 _TAKE = f"""
     WITH due AS (
-        SELECT w.id, w.leased_until, w.attempts > 0 AS is_failing,
+        SELECT w.id, w.leased_until, w.attempts > 0 AS is_failing, {_COMES_LAST} AS comes_last,
                coalesce(h.turns, 0) + row_number() OVER (
                    PARTITION BY w.workspace_id
-                   ORDER BY w.attempts > 0, w.leased_until NULLS FIRST, w.id) AS rank
+                   ORDER BY {_COMES_LAST}, w.leased_until NULLS FIRST, w.id) AS rank
         FROM webhooks w JOIN logs l ON l.workspace_id = w.workspace_id
         LEFT JOIN unnest($4::uuid[], $5::bigint[]) AS h(workspace_id, turns)
             ON h.workspace_id = w.workspace_id
@@ -219,7 +258,7 @@ _TAKE = f"""
                 PARTITION BY is_failing ORDER BY rank, leased_until NULLS FIRST) AS place
             FROM due WHERE rank <= $3) d
         WHERE NOT is_failing OR place <= $2
-        ORDER BY rank, is_failing, leased_until NULLS FIRST LIMIT $1
+        ORDER BY rank, comes_last, leased_until NULLS FIRST LIMIT $1
     ), locked AS (
         SELECT w.id FROM webhooks w
         WHERE w.id IN (SELECT id FROM chosen) AND w.status = 'ACTIVE' AND {_IS_FREE}
@@ -236,7 +275,7 @@ _TAKE = f"""
 # What an endpoint's row says its filter is, in the places of `log.Filter.arguments`.
 _ARGUMENTS = {
     "$5": "f.kinds",
-    "$6": "$5",
+    "$6": "$6",
     "$7": "f.conversation_id",
     "$8": "f.queue_id",
     "$9": "f.agent_id",
@@ -249,14 +288,17 @@ _IS_ITS_OWN = """
     e.kind IN ('WEBHOOK_TESTED', 'WEBHOOK_UPDATED') AND e.data ->> 'webhook' = w.id::text
     AND (e.kind = 'WEBHOOK_TESTED' OR e.data ? 'interruption')
 """
+# The planner takes a stretch for short, and would read and sort all of it for the first few.
+_BY_NUMBER = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
 _READ = f"""
     SELECT w.id AS webhook_id, l.floor_seq, l.epoch, h.seq AS head_seq,
-           least(h.seq, t.place + $3) AS read_to,
+           least(h.seq, t.place + $4) AS read_to,
            (SELECT system_identifier FROM pg_control_system()) AS cluster,
            (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
            {COLUMNS}
-    FROM unnest($1::uuid[], $2::bigint[]) AS t(id, place)
-    JOIN webhooks w ON w.id = t.id JOIN logs l ON l.workspace_id = w.workspace_id
+    FROM unnest($1::uuid[], $2::bigint[], $3::int[]) AS t(id, place, version)
+    JOIN webhooks w ON w.id = t.id AND w.version = t.version
+    JOIN logs l ON l.workspace_id = w.workspace_id
     CROSS JOIN LATERAL (
         SELECT coalesce(max(seq), l.floor_seq) AS seq FROM events
         WHERE workspace_id = w.workspace_id) h
@@ -265,9 +307,9 @@ _READ = f"""
     LEFT JOIN LATERAL (
         SELECT e.* FROM events e
         WHERE e.workspace_id = w.workspace_id
-          AND e.seq > t.place AND e.seq <= least(h.seq, t.place + $3)
+          AND e.seq > t.place AND e.seq <= least(h.seq, t.place + $4)
           AND ({_MEETS} OR {_IS_ITS_OWN})
-        ORDER BY e.seq LIMIT $4) e ON true
+        ORDER BY e.seq LIMIT $5) e ON true
     ORDER BY w.id, e.seq
 """  # noqa: S608 - constants
 _STORE = """

@@ -7,7 +7,7 @@ to what was checked: a name cannot change its mind in between.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from models.base import require_length
@@ -16,6 +16,7 @@ from models.settings import Network, allowed_target
 from models.webhook.errors import WebhookTargetNotAllowed
 
 URL_LENGTH_MAX = 2_000
+HOST_LENGTH_MAX = 253
 Address = IPv4Address | IPv6Address
 PORTS = {"https": 443, "http": 80}
 
@@ -26,6 +27,15 @@ _host = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 # Resolvers take 127.1, 0x7f000001, 0177.0.0.1 and 2130706433 for addresses of IPv4.
 _number = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Not of the public internet, which some versions of `ipaddress` do not know.
+# Source: the registries of special-purpose addresses of IANA, and RFC 7526.
+_SPECIAL: tuple[Network, ...] = (
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("2001::/23"),
+    IPv6Network("3fff::/20"),
+    IPv6Network("5f00::/16"),
+)
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 
 
@@ -177,9 +187,10 @@ def _name_of(host: str) -> str:
         host = host.encode("idna").decode().lower()
     except UnicodeError:
         raise ValueError("its host is not a name") from None
-    if _host.fullmatch(host) is None:
+    host_name = host.removesuffix(".")
+    if _host.fullmatch(host) is None or len(host_name) > HOST_LENGTH_MAX:
         raise ValueError("its host is not a name")
-    return host.rstrip(".")
+    return host_name
 
 
 def _user_of(parts: SplitResult) -> tuple[str, str] | None:
@@ -206,6 +217,8 @@ def _spellings(address: Address) -> list[Address]:
 
 def _is_global(address: Address) -> bool:
     if address.is_multicast or address.is_unspecified or address.is_loopback:
+        return False
+    if any(address.version == it.version and address in it for it in _SPECIAL):
         return False
     if isinstance(address, IPv6Address):
         if address in _NAT64:

@@ -49,9 +49,10 @@ class Sending:
     async def _send_all(self, is_stopping: Callable[[], bool]) -> Outcome | None:
         turn = self._turn
         while turn.events:
-            for event in turn.events:
+            for row in turn.events:
                 if is_stopping() or turn.age_seconds > TURN_SECONDS_MAX:
                     return None
+                event = Event.of(row)
                 outcome = await self._send(event)
                 if outcome.failure is not None:
                     # What comes before it did not match, or was accepted.

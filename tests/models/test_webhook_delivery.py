@@ -1,14 +1,14 @@
 """Deliveries: at least once, in order for each endpoint, signed, and whatever is missed is told."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
 
 from models import Agent, Webhook, Workspace, event, log
-from models.database import fetchval, tx
+from models.database import fetch, fetchval, tx
 from models.decision import Availability
 from models.event import Kind
 from models.log import Filter
@@ -31,6 +31,7 @@ from tests.factories import (
     a_message,
     a_team,
     a_webhook,
+    a_workspace,
     an_agent,
     by_system,
 )
@@ -365,6 +366,75 @@ async def test_what_is_deleted_under_way_is_gone(workspace: Workspace) -> None:
         await delivering
 
     assert await Webhook.all().count() == 0
+
+
+async def test_an_address_that_changed_gets_nothing_of_another_filter(workspace: Workspace) -> None:
+    webhook = await a_webhook(workspace, "https://old.example/")
+    turn = (await turns())[0]
+    changes = {"url": "https://new.example/", "filter": ONLY_TESTS}
+    await Webhook.change(webhook.id, changes, by=by_system(workspace))
+
+    with pytest.raises(TurnLost):
+        await lease.read_on(turn)
+
+
+async def test_whoever_is_being_changed_holds_up_nobody_else(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = await a_webhook(workspace, filter=ONLY_TESTS)
+    busy = await a_webhook(workspace)
+    locked, over = asyncio.Event(), asyncio.Event()
+    read = lease._read
+
+    async def change() -> None:
+        async with tx():
+            await Webhook.fetch_one("id = $1", quiet.id, lock=True)
+            locked.set()
+            await over.wait()
+
+    async def read_and_change(taken: Sequence[lease.Turn]) -> list[lease.Turn]:
+        changing.append(asyncio.create_task(change()))
+        await locked.wait()
+        return await read(taken)
+
+    changing: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(lease, "_read", read_and_change)
+    async with asyncio.timeout(2):
+        taken = await turns()
+    over.set()
+    await changing[0]
+
+    assert {turn.webhook_id: len(turn.events) for turn in taken} == {quiet.id: 0, busy.id: 1}
+
+
+async def test_what_could_not_be_read_is_free_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_webhook(workspace)
+
+    async def unreadable(_: Sequence[lease.Turn]) -> list[lease.Turn]:
+        raise ConnectionError("away")
+
+    with monkeypatch.context() as away:
+        away.setattr(lease, "_read", unreadable)
+        with pytest.raises(ConnectionError, match="away"):
+            await turns()
+
+    assert len(await turns()) == 1
+
+
+async def test_what_this_version_cannot_read_stops_only_who_gets_it(workspace: Workspace) -> None:
+    async with a_receiver() as receiver, a_receiver() as other:
+        stopped = await a_webhook(workspace, receiver.url)
+        await a_webhook(await a_workspace("Other"), other.url)
+        await happen(workspace, 1)
+        await fetch("UPDATE events SET actor_kind = 'ROBOT' WHERE seq = 2")
+        await deliver()
+        assert (receiver.seqs, other.seqs) == ([1], [1])
+
+        await fetch("UPDATE events SET actor_kind = 'SYSTEM' WHERE seq = 2")
+        await deliver()
+        assert await place_of(stopped) == 2
 
 
 async def test_nobody_takes_a_turn_that_another_has_until_it_lapses(

@@ -45,6 +45,8 @@ def nothing_allowed() -> Iterator[None]:
         ("240.0.0.1", False),
         ("255.255.255.255", False),
         ("192.0.2.1", False),
+        ("192.0.0.192", False),
+        ("192.88.99.1", False),
         ("198.18.0.1", False),
         ("2606:2800:220:1::1", True),
         ("::1", False),
@@ -56,6 +58,7 @@ def nothing_allowed() -> Iterator[None]:
         ("ff02::1", False),
         ("ff0e::1", False),
         ("2001:db8::1", False),
+        ("3fff::1", False),
         ("::127.0.0.1", False),
         ("::ffff:127.0.0.1", False),
         ("::ffff:169.254.169.254", False),
@@ -129,6 +132,7 @@ def test_a_user_in_the_url_is_read_apart() -> None:
         "https://127.0.0.01/",
         "https://1.2.3.4.5/",
         "https://256.0.0.1/",
+        f"https://{'a.' * 126}com/",
     ],
 )
 def test_what_is_read_in_more_than_one_way_is_refused(url: str) -> None:
@@ -258,6 +262,7 @@ async def test_nothing_inside_is_connected_to(url: str, failure: Failure) -> Non
         (Manner.CLOSE, Outcome(Failure.BROKEN_OFF)),
         (Manner.CUT_OFF, Outcome(Failure.BROKEN_OFF)),
         (Manner.CHATTER, Outcome(None, 200)),
+        (Manner.ANNOUNCE, Outcome(Failure.BROKEN_OFF)),
     ],
 )
 async def test_an_answer_is_what_it_says(answer: Any, outcome: Outcome) -> None:

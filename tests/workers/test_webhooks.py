@@ -15,6 +15,7 @@ from tests.conftest import Clock
 from tests.delivering import (
     a_process,
     deliver,
+    failing_at,
     happen,
     happen_at_once,
     working,
@@ -95,6 +96,20 @@ async def test_without_a_wake_up_it_shows_within_a_look(
         await receiver.has(lambda it: it.seqs == [1])
 
 
+async def test_a_busy_log_puts_off_no_look_at_the_others(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LOOK_SECONDS", 0.2)
+    busy = await a_workspace("Busy")
+    async with a_receiver(failing_at(1, times=1)) as receiver, working() as worker:
+        await a_webhook(workspace, receiver.url)
+        worker.wake(workspace.id)
+        async with asyncio.timeout(10):
+            while receiver.seqs != [1]:
+                worker.wake(busy.id)
+                await asyncio.sleep(0.05)
+
+
 async def test_fifty_dead_endpoints_hold_up_nobody_else(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +147,25 @@ async def test_those_that_failed_leave_room_for_those_that_did_not(
             await well.has(lambda it: len(it.seqs) == 1)
 
             assert failing.together == 2
+
+
+async def test_whoever_failed_has_its_turn_among_many_that_are_never_done(
+    workspace: Workspace, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WORKSPACE_SENDS_MAX", 1)
+    monkeypatch.setattr("models.webhook.turn.TURN_SECONDS_MAX", 0.01)
+    async with a_receiver(failing_at(1, times=1)) as failed, a_receiver() as busy:
+        await a_webhook(workspace, failed.url)
+        await deliver()
+        for _ in range(3):
+            await a_webhook(workspace, busy.url)
+        await happen_at_once(workspace, 10_000)
+        await clock.travel(hours=1)
+        async with working() as worker:
+            worker.wake(None)
+            await failed.has(lambda it: bool(it.seqs))
+
+            assert len(busy.seqs) < 3 * 10_000
 
 
 async def test_whoever_is_stopped_keeps_what_was_accepted(workspace: Workspace) -> None:

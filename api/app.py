@@ -12,7 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from api.auth import Caller, authenticate
 from api.event_stream import EventStreamApp
 from api.graphql import GraphQLApp
-from api.health import live, ready
+from api.health import live, ready, workers
 from api.jobs import Jobs
 from api.rehearsal import rehearse
 from api.reports import ReportsApp
@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/reports/{name}.csv", ReportsApp()),
             Route("/health/live", live),
             Route("/health/ready", ready),
+            Route("/health/workers", workers),
         ],
         lifespan=lifespan,
     )

@@ -106,13 +106,16 @@ def serve(*, host: Host = None, port: Port = None) -> None:
 
 
 @app.command()
-def work() -> None:
+def work(
+    *,
+    burst: Annotated[bool, typer.Option("--burst", help="Do what is due, then exit")] = False,
+) -> None:
     """Run a worker on the servers of DATABASE_URL and REDIS_URL."""
     settings = _with_servers(_settings())
     os.environ["DATABASE_URL"] = _database_url(settings)
     os.environ["REDIS_URL"] = settings.redis_url or ""
     # A process of its own: workers and api never import each other.
-    command = (sys.executable, "-P", "-m", "workers")
+    command = (sys.executable, "-P", "-m", "workers", *(["--burst"] if burst else []))
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
 
 
@@ -128,6 +131,23 @@ def migrate() -> None:
     for name in applied:
         typer.echo(name)
     typer.echo("The schema is current.", err=True)
+
+
+@app.command()
+def status() -> None:
+    """Say how late the timers are and which workers live; exit code 1 when nobody keeps them."""
+    from models.worker import health
+
+    found = _in_database(health)
+    for timer, late in found.late_seconds.items():
+        typer.echo(f"{timer}\t{late:.3f} s late")
+    for worker in found.workers:
+        state = "alive" if worker.is_alive else "silent"
+        swept = " ".join(f"{name}={count}" for name, count in worker.swept.items() if count)
+        failing = "".join(f" {name}!" for name in worker.failing)
+        typer.echo(f"{worker.name}\t{state}\tsince {worker.started_at:%FT%TZ}\t{swept}{failing}")
+    if not found.is_well:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,10 +1,11 @@
-"""Whether a process lives, and whether it can serve."""
+"""Whether a process lives, whether it can serve, and whether somebody keeps the timers."""
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from models.database import fetchval
+from models.worker import health
 
 log = structlog.get_logger(__name__)
 
@@ -21,3 +22,19 @@ async def ready(_request: Request) -> JSONResponse:
         log.warning("not ready", error=type(error).__name__)
         return JSONResponse({"status": "no database"}, status_code=503)
     return JSONResponse({"status": "ready"})
+
+
+async def workers(_request: Request) -> JSONResponse:
+    """How many workers live, and by how many seconds the oldest timer of each kind is late."""
+    try:
+        found = await health()
+    except Exception as error:  # noqa: BLE001 - as above
+        log.warning("not ready", error=type(error).__name__)
+        return JSONResponse({"status": "no database"}, status_code=503)
+    status = "working" if found.is_well else "late" if found.alive else "no worker"
+    answer = {
+        "status": status,
+        "workers": found.alive,
+        "lateSeconds": {timer: round(late, 3) for timer, late in found.late_seconds.items()},
+    }
+    return JSONResponse(answer, status_code=200 if found.is_well else 503)

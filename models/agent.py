@@ -13,7 +13,7 @@ from tortoise import fields
 from tortoise.exceptions import IntegrityError
 from tortoise.queryset import QuerySet
 
-from models import event, queue
+from models import event, idle_policy, queue
 from models.access import HOLDERS, Actor, ActorKind, Right, Role
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Record, require_name
 from models.database import fetch, fetchval, tx
@@ -213,8 +213,13 @@ class Agent(Record):
             queue.follow(transaction, agents=[id])
 
     @classmethod
-    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
-        """Change name, capacity or idle period; raises CapacityOutOfRange."""
+    async def change(
+        cls, id: UUID, *, by: Actor, preview_token: str | None = None, **changes: Any
+    ) -> None:
+        """Change name, capacity or idle period; a shorter one takes the token of its preview.
+
+        Raises CapacityOutOfRange, PreviewRequired, PreviewStale.
+        """
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
         _require_capacity(changes.get("capacity", CAPACITY_DEFAULT))
@@ -224,6 +229,9 @@ class Agent(Record):
             changed = {name: to for name, to in changes.items() if to != getattr(agent, name)}
             if not changed:
                 return
+            if "idle_period_days" in changed:
+                whose = idle_policy.Whose(by.workspace_id, agent_id=id)
+                await idle_policy.require_seen(whose, changed["idle_period_days"], preview_token)
             await agent.update_from_dict(changed).save(update_fields=list(changed))
             event.record(event.Kind.AGENT_UPDATED, by=by, to_agent_id=id, **event.told(changed))
             queue.follow(transaction, agents=[id])
@@ -313,6 +321,13 @@ _SILENT = """NOT EXISTS (SELECT FROM presence_leases l
     WHERE l.agent_id = a.id AND l.expires_at > relevo_now())"""
 # When the last lease of an agent `a` ran out, or will.
 _LAST_LEASE_ENDS = """(SELECT max(l.expires_at) FROM presence_leases l WHERE l.agent_id = a.id)"""
+
+# When the first connected agent falls silent, if it does within the interval $1.
+NEXT_SILENCE = f"""
+    SELECT min({_LAST_LEASE_ENDS}) AS due_at FROM agents a
+    WHERE a.is_connected AND NOT EXISTS (SELECT FROM presence_leases l
+        WHERE l.agent_id = a.id AND l.expires_at > (SELECT relevo_now() + $1::interval))
+"""  # noqa: S608 - constants
 
 
 def _record_silence(id: UUID, workspace_id: UUID, since: datetime | None) -> None:

@@ -8,13 +8,22 @@ from models.assignment import Ending
 from models.database import Row, Transaction, encode, tx
 from models.decision import Rule
 
-_LATE = """
+_UNANSWERED = """
     FROM assignments a
     JOIN conversations c ON c.id = a.conversation_id
     JOIN teams t ON t.id = c.team_id
     WHERE a.unanswered_since IS NOT NULL AND a.ended_at IS NULL
       AND c.status = 'ASSIGNED' AND t.is_active
+      AND t.answer_timeout_minutes IS NOT NULL
+"""
+_LATE = f"""{_UNANSWERED}
       AND a.unanswered_since + make_interval(mins => t.answer_timeout_minutes) <= relevo_now()
+"""
+# When the first one lapses, if it does within the interval $1.
+NEXT = f"""
+    SELECT min(a.unanswered_since + make_interval(mins => t.answer_timeout_minutes)) AS due_at
+    {_UNANSWERED} AND a.unanswered_since + make_interval(mins => t.answer_timeout_minutes)
+        <= relevo_now() + $1::interval
 """
 _DUE = f"""
     SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id {_LATE}

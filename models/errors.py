@@ -26,6 +26,7 @@
         ├── ContactUnknownToChannel  ContactNotMerged  ContactMerged  FieldValueInvalid
         │   IdentityTaken
         ├── ClosingReasonRequired  ClosingReasonInactive  SummaryRequired  NameTaken
+        ├── PreviewRequired  PreviewStale
         ├── TicketRequired  TicketLinkPending  TicketLinkNotProposed  TicketNotLinked
         │   AlreadyLinked  RequesterRequired  TicketChanged
         ├── WorkflowInvalid  WorkflowNotActive  WorkflowNotManual  WorkflowArchived
@@ -518,3 +519,25 @@ class NameTaken(RuleViolation):
 
     def __init__(self) -> None:
         super().__init__("This name is in use.", path="input.name")
+
+
+class PreviewRequired(RuleViolation):
+    """Whoever shortens an idle period has seen what that closes."""
+
+    def __init__(self, *, closes_at_once: int) -> None:
+        super().__init__(
+            "Look at the preview of a shorter idle period first, and send its token.",
+            path="input.previewToken",
+            closesAtOnce=closes_at_once,
+        )
+
+
+class PreviewStale(RuleViolation):
+    """What was seen is no longer so: it is too long ago, or something changed."""
+
+    def __init__(self, *, closes_at_once: int) -> None:
+        super().__init__(
+            "The preview is of something else, too old, or more would close by now: look again.",
+            path="input.previewToken",
+            closesAtOnce=closes_at_once,
+        )

@@ -2,52 +2,65 @@
 
 from models import event
 from models.access import Actor
-from models.base import IdlePeriod
 from models.database import Row, tx
-from models.idle import PERIOD
+from models.idle_policy import CLOSES, PERIOD, POLICIES
 
-# No conversation is due before the shortest period that is longer than the time before it closes.
-_PERIODS = ", ".join(f"interval '{period} days'" for period in IdlePeriod if period)
+_OPEN = f"""{CLOSES} AND (c.reminded_at IS NULL OR c.reminded_at < c.last_activity_at)"""
 # Whose period is not longer is not reminded: it would be whenever anything happens. What closes
-# by now closes.
+# by now closes. By the periods in use: no more is read than what closes that soon.
+_CANDIDATES = f"""
+    FROM (SELECT o.workspace_id, o.days, before, period
+          FROM (SELECT id AS workspace_id, idle_period_days AS days FROM workspaces
+                UNION SELECT workspace_id, idle_period_days FROM teams
+                UNION SELECT workspace_id, idle_period_days FROM agents) o
+          JOIN workspaces w ON w.id = o.workspace_id
+          CROSS JOIN LATERAL make_interval(mins => w.idle_reminder_before_minutes) AS before
+          CROSS JOIN LATERAL make_interval(days => o.days) AS period
+          WHERE o.days > 0 AND period > before) p
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.last_activity_at + (p.period - p.before) AS due_at
+        FROM conversations c {POLICIES}
+        WHERE c.workspace_id = p.workspace_id AND {_OPEN} AND {PERIOD} = p.days
+          AND c.last_activity_at <= (SELECT relevo_now() + {{ahead}}) - (p.period - p.before)
+          AND c.last_activity_at > (SELECT relevo_now()) - p.period
+        ORDER BY c.last_activity_at, c.id LIMIT {{limit}}) k
+"""  # noqa: S608 - constants
+# So many workers find a whole batch each, though all look at the same ones first.
+_WORKERS = 4
+_LOCK = f"""
+    SELECT c.id
+    FROM (SELECT k.id, k.due_at
+          {_CANDIDATES.format(ahead="interval '0'", limit=f"{_WORKERS} * $1::bigint")}
+          ORDER BY k.due_at, k.id LIMIT {_WORKERS} * $1::bigint) k
+    JOIN conversations c ON c.id = k.id
+    ORDER BY k.due_at, k.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED
+"""  # noqa: S608 - constants
 _DUE = f"""
     SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id
-    FROM workspaces w
+    FROM conversations c {POLICIES}
     CROSS JOIN LATERAL make_interval(mins => w.idle_reminder_before_minutes) AS before
-    CROSS JOIN LATERAL (
-        SELECT min(period) - before AS quiet FROM unnest(ARRAY[{_PERIODS}]) AS period
-        WHERE period > before) AS least
-    JOIN conversations c ON c.workspace_id = w.id
-      AND c.last_activity_at <= relevo_now() - least.quiet
-    LEFT JOIN teams t ON t.id = c.team_id
-    LEFT JOIN agents a ON a.id = c.assignee_id
     CROSS JOIN LATERAL make_interval(days => {PERIOD}) AS period
-    WHERE w.idle_reminder_before_minutes IS NOT NULL
-      AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
-      AND (c.reminded_at IS NULL OR c.reminded_at < c.last_activity_at)
-      AND period > before
+    WHERE c.id = ANY($1) AND {_OPEN} AND period > before
       AND c.last_activity_at + (period - before) <= relevo_now()
       AND c.last_activity_at + period > relevo_now()
+    ORDER BY c.last_activity_at + (period - before), c.id
 """  # noqa: S608 - constants
+# When the first one is reminded, if it is within the interval $1.
+NEXT = f"SELECT min(k.due_at) AS due_at {_CANDIDATES.format(ahead='$1::interval', limit=1)}"
 
 
 async def remind_idle(batch_size: int) -> int:
-    """Remind one batch of conversations that close soon, longest idle first; returns how many.
+    """Remind one batch of conversations that close soon, those first that were due first.
 
-    It is no activity, so they close when they would have. What somebody works on is locked and
-    skipped; the condition is asked again under the lock, so that activity committed first wins.
+    Returns how many. It is no activity, so they close when they would have. What somebody works on
+    is locked and skipped; the condition is asked again under the lock, so that activity committed
+    first wins.
     """
     async with tx() as transaction:
-        candidates = await transaction.fetch(
-            f"{_DUE} ORDER BY c.last_activity_at, c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED",
-            batch_size,
-        )
+        candidates = await transaction.fetch(_LOCK, batch_size)
         if not candidates:
             return 0
-        due = await transaction.fetch(
-            f"{_DUE} AND c.id = ANY($1) ORDER BY c.last_activity_at, c.id",
-            [row["id"] for row in candidates],
-        )
+        due = await transaction.fetch(_DUE, [row["id"] for row in candidates])
         await transaction.execute(
             "UPDATE conversations SET reminded_at = relevo_now() WHERE id = ANY($1)",
             [row["id"] for row in due],

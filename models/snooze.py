@@ -19,6 +19,11 @@ _DUE = """
     SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id
     FROM conversations c WHERE c.status = 'SNOOZED' AND c.snoozed_until <= relevo_now()
 """
+# When the first one ends, if it does within the interval $1.
+NEXT = """
+    SELECT min(snoozed_until) AS due_at FROM conversations
+    WHERE snoozed_until <= (SELECT relevo_now() + $1::interval)
+"""
 
 
 async def begin(conversation: Conversation, *, by: Actor, until: datetime | None = None) -> None:
@@ -72,7 +77,8 @@ async def wake_due(batch_size: int) -> int:
     """
     async with tx() as transaction:
         candidates = await transaction.fetch(
-            f"{_DUE} ORDER BY c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED", batch_size
+            f"{_DUE} ORDER BY c.snoozed_until, c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED",
+            batch_size,
         )
         due = await transaction.fetch(
             f"{_DUE} AND c.id = ANY($1) ORDER BY c.snoozed_until, c.id",

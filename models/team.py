@@ -8,7 +8,7 @@ from tortoise import fields
 from tortoise.fields.db_defaults import SqlDefault
 from tortoise.queryset import QuerySet
 
-from models import event, queue, team_tree
+from models import event, idle_policy, queue, team_tree
 from models.access import Actor, ActorKind, Right
 from models.base import NAME_LENGTH_MAX, IdlePeriod, Line, Record, reference, require_name
 from models.database import Raced, Read, Transaction, fetch, fetchval, tx
@@ -108,11 +108,14 @@ class Team(Record):
         return team
 
     @classmethod
-    async def change(cls, id: UUID, *, by: Actor, **changes: Any) -> None:
+    async def change(
+        cls, id: UUID, *, by: Actor, preview_token: str | None = None, **changes: Any
+    ) -> None:
         """Change a team's settings; what becomes automatic, or more generous, gives out at once.
 
-        With `parent_id` a group moves, with all below it. Raises PriorityOutOfRange, NotFound,
-        TeamInactive, TargetNotAllowed, TeamCycle, TeamTooDeep, LimitReached.
+        With `parent_id` a group moves, with all below it. A shorter idle period takes the token of
+        its preview. Raises PriorityOutOfRange, NotFound, TeamInactive, TargetNotAllowed, TeamCycle,
+        TeamTooDeep, LimitReached, PreviewRequired, PreviewStale.
         """
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
@@ -128,6 +131,9 @@ class Team(Record):
             _require_fitting(team, changed)
             if changed.get("parent_id") is not None:
                 await _require_parent(team)
+            if "idle_period_days" in changed:
+                whose = idle_policy.Whose(by.workspace_id, team_id=id)
+                await idle_policy.require_seen(whose, changed["idle_period_days"], preview_token)
             if changed:
                 await team.save(update_fields=list(changed))
             if handed_to is not None and await _hand_over_to(transaction, team, handed_to):

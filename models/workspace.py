@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from tortoise import fields
 from tortoise.models import Model
 
-from models import event, queue
+from models import event, idle_policy, queue
 from models.access import OWNER_SETTERS, Actor, Right, Role
 from models.base import NAME_LENGTH_MAX, NOW, IdlePeriod, Line, require_name
 from models.database import Transaction, tx
@@ -59,10 +59,11 @@ class Workspace(Model):
         return workspace
 
     @classmethod
-    async def change(cls, *, by: Actor, **changes: Any) -> None:
+    async def change(cls, *, by: Actor, preview_token: str | None = None, **changes: Any) -> None:
         """Change settings; those about routing act on conversations opened from now on.
 
-        Raises WindowOutOfRange, BadUserInput, Forbidden.
+        A shorter idle period takes the token of its preview. Raises WindowOutOfRange,
+        PreviewRequired, PreviewStale, BadUserInput, Forbidden.
         """
         by.require(Right.CONFIGURE)
         require_name(changes.get("name", "unchanged"))
@@ -83,6 +84,9 @@ class Workspace(Model):
             changed = {name: to for name, to in changes.items() if to != getattr(workspace, name)}
             if not changed:
                 return
+            if "idle_period_days" in changed:
+                whose = idle_policy.Whose(by.workspace_id)
+                await idle_policy.require_seen(whose, changed["idle_period_days"], preview_token)
             await workspace.update_from_dict(changed).save(update_fields=list(changed))
             if "business_hours" in changed:
                 await _drain_all(transaction, by.workspace_id)

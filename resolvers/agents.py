@@ -12,6 +12,7 @@ from models.base import IdlePeriod
 from resolvers.commands import Answer, mutation
 from resolvers.context import Info
 from resolvers.hours import BusinessHoursInput, stored_hours
+from resolvers.idle_policies import CONFIRMED_BY
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import CommandInput, given
 from resolvers.presence import AgentPayload
@@ -37,6 +38,7 @@ class AgentUpdateInput(CommandInput):
     idle_period: strawberry.Maybe[IdlePeriod | None] = strawberry.field(
         description="A new idle period; null for that of the team.", default=None
     )
+    preview_token: str | None = strawberry.field(default=None, description=CONFIRMED_BY)
     business_hours: strawberry.Maybe[BusinessHoursInput | None] = strawberry.field(
         default=None, description="When conversations are given out; null for the team's."
     )
@@ -128,6 +130,7 @@ class AgentMutation:
             role=input.role,
             capacity=input.capacity,
             idle_period_days=input.idle_period,
+            preview_token=input.preview_token,
             business_hours=stored_hours(input.business_hours),
         )
         await departure.change(agent_id, by=info.context.by, **changes)

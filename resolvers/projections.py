@@ -4,6 +4,7 @@ A conversation asks for what `VISIBLE` does, too.
 """
 
 from models import stickiness
+from models.idle_policy import CLOSES, PERIOD, POLICIES
 from models.projection import AGENT_COLUMNS, CONVERSATION_COLUMNS
 from models.visibility import VISIBLE
 
@@ -125,17 +126,11 @@ POSITION = """
     FROM conversations c
     WHERE c.workspace_id = $1 AND c.id = ANY($2) AND c.status = 'QUEUED'
 """
-CLOSES_AT = """
-    SELECT c.id AS key, c.last_activity_at + make_interval(days => p.days) AS closes_at
-    FROM conversations c
-    JOIN workspaces w ON w.id = c.workspace_id
-    LEFT JOIN teams t ON t.id = c.team_id
-    LEFT JOIN agents a ON a.id = c.assignee_id
-    CROSS JOIN LATERAL (SELECT coalesce(
-        a.idle_period_days, t.idle_period_days, w.idle_period_days) AS days) p
-    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND p.days > 0
-      AND c.status IN ('BOT', 'QUEUED', 'ASSIGNED')
-"""
+CLOSES_AT = f"""
+    SELECT c.id AS key, c.last_activity_at + make_interval(days => {PERIOD}) AS closes_at
+    FROM conversations c {POLICIES}
+    WHERE c.workspace_id = $1 AND c.id = ANY($2) AND {CLOSES} AND {PERIOD} > 0
+"""  # noqa: S608 - constants
 WAITING = """
     SELECT team_id AS key, count(*) AS waiting, min(queued_at) AS longest_since,
            relevo_now() AS now

@@ -20,6 +20,7 @@ from resolvers.events import MEMBERS
 from resolvers.explanations import ExplanationQuery
 from resolvers.guard import SCHEMA_EXTENSIONS
 from resolvers.history import EventQuery
+from resolvers.idle_policies import IdlePolicyQuery
 from resolvers.masking import MaskedSchema
 from resolvers.members import MemberMutation
 from resolvers.merging import MergeMutation
@@ -57,6 +58,7 @@ class Query(
     EventQuery,
     ClosingQuery,
     ExplanationQuery,
+    IdlePolicyQuery,
     SnippetQuery,
     WorkflowQuery,
     ReportQuery,

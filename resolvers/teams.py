@@ -9,6 +9,7 @@ from models.team import Team as TeamRecord
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.hours import BusinessHoursInput, stored_hours
+from resolvers.idle_policies import CONFIRMED_BY
 from resolvers.ids import decode, decode_maybe
 from resolvers.inputs import CommandInput, given
 from resolvers.types import Team, team_of
@@ -67,6 +68,7 @@ class TeamUpdateInput(CommandInput):
     idle_period: strawberry.Maybe[IdlePeriod | None] = strawberry.field(
         default=None, description=IDLE_PERIOD
     )
+    preview_token: str | None = strawberry.field(default=None, description=CONFIRMED_BY)
     reassignment_window_hours: strawberry.Maybe[int | None] = strawberry.field(
         default=None, description="1 to 2,160 hours, 0 for ever; null for the workspace's."
     )
@@ -149,6 +151,7 @@ class TeamMutation:
             online_only=input.online_only,
             max_open=input.max_open,
             idle_period_days=input.idle_period,
+            preview_token=input.preview_token,
             reassignment_window_hours=input.reassignment_window_hours,
             unassign_on_close=input.unassign_on_close,
             business_hours=stored_hours(input.business_hours),

@@ -8,6 +8,7 @@ from models.workspace import Workspace as WorkspaceRecord
 from resolvers.commands import Answer, Payload, mutation
 from resolvers.context import Info
 from resolvers.hours import BusinessHoursInput, stored_hours
+from resolvers.idle_policies import CONFIRMED_BY
 from resolvers.inputs import CommandInput, given
 from resolvers.settings import workspace_of
 from resolvers.types import Workspace
@@ -19,6 +20,7 @@ class WorkspaceUpdateInput(CommandInput):
     idle_period: IdlePeriod | None = strawberry.field(
         default=None, description="When quiet conversations close."
     )
+    preview_token: str | None = strawberry.field(default=None, description=CONFIRMED_BY)
     idle_reminder_before_minutes: strawberry.Maybe[int | None] = strawberry.field(
         default=None,
         description="How long before they close they are reminded, 1 to 41,760; null for never.",
@@ -69,6 +71,7 @@ class WorkspaceMutation:
         changes = given(
             name=input.name,
             idle_period_days=input.idle_period,
+            preview_token=input.preview_token,
             idle_reminder_before_minutes=input.idle_reminder_before_minutes,
             closing_reason_required=input.closing_reason_required,
             summary_required=input.summary_required,

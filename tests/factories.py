@@ -1,6 +1,6 @@
 """What tests begin with, made through the verbs; every default is spelled here and nowhere else."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -23,13 +23,14 @@ from models import (
 )
 from models.access import Actor, ActorKind, Role
 from models.agent import CAPACITY_DEFAULT
-from models.base import Line
+from models.base import IdlePeriod, Line
 from models.channel import ChannelKind, Target
 from models.contact_field import FieldKind
 from models.contact_search import Filter
 from models.database import fetch, retrying, tx
 from models.decision import Availability, Distribution
 from models.identity import Identity, Sender
+from models.idle_policy import preview
 from models.inbound import Received, receive
 from models.log import Filter as Events
 from models.owner import set_owner
@@ -37,6 +38,7 @@ from models.ticket.at_closing import TicketAtClosing
 from models.ticket.opening import open_ticket
 from models.workflow.definition import Definition, Step, Trigger, WebhookStep
 
+Change = Callable[..., Awaitable[None]]
 _numbers = count(1)
 # What a conversation of the support desk closes with.
 A_TICKET = TicketAtClosing(create={"subject": "The light is out"})
@@ -58,6 +60,21 @@ def as_integration(workspace: Workspace, *scopes: str) -> Actor:
         Role.INTEGRATION,
         scopes=frozenset(scopes),
     )
+
+
+async def confirmed(change: Change, *id: UUID, by: Actor, **to: Any) -> None:
+    """Change settings as whoever looks first at what a shorter idle period would close."""
+    token = None
+    if "idle_period_days" in to:
+        period = to["idle_period_days"]
+        named = change.__qualname__.lower().removesuffix(".change")
+        seen = await preview(
+            None if period is None else IdlePeriod(period),
+            by=by,
+            **{f"{named}_id": only for only in id},
+        )
+        token = seen.token if seen else None
+    await change(*id, by=by, preview_token=token, **to)
 
 
 async def a_workspace(name: str = "Acme") -> Workspace:

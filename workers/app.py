@@ -15,6 +15,7 @@ from models.settings import Settings
 from models.wakeup import Wakeups
 from models.webhook import target
 from workers import tasks
+from workers.heartbeat import beating
 from workers.sweeps import Sweeper
 from workers.webhooks import Deliverer
 
@@ -72,7 +73,7 @@ async def _work(redis_url: str, sweeper: Sweeper, deliverer: Deliverer) -> None:
     log.info("worker started")
     jobs = asyncio.create_task(tasks.serve(redis_url, sweeper))
     try:
-        async with asyncio.TaskGroup() as group:
+        async with beating(sweeper), asyncio.TaskGroup() as group:
             group.create_task(sweeper.run())
             group.create_task(deliverer.run())
     finally:

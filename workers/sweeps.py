@@ -1,8 +1,9 @@
 """Sweeps: what is due by the database's clock, done in batches by whichever worker comes first.
 
-Timers are rows, so nothing here knows when anything is due: every sweep asks the database, often,
-and any number of workers may ask at the same time. A sweep that fails is asked again; what it did
-before is committed.
+Timers are rows, so nothing here knows when anything is due: the database tells, once for all their
+kinds, which comes next, and is asked again then, or a second later. Any number of workers may ask
+at the same time. A sweep that fails is tried again; what it did before is committed. Of the clock
+of this machine nothing is used but how fast it goes.
 """
 
 import asyncio
@@ -23,19 +24,25 @@ from models import (
     queue,
     retention,
     snooze,
+    statistics,
+    timer,
 )
 from models.database import retrying, tx
+from models.timer import Timer
 from models.workflow import advance, assigning
 
-IDLE_EVERY_SECONDS = 1.0
+# How far ahead the next timers are asked for, and how often at most.
+LOOK_EVERY_SECONDS = 1.0
+LOOK_SECONDS_MIN = 0.05
+# By how much longer than a look took the next one waits at least: however much it has to read,
+# looking never keeps the database busy.
+LOOK_REST = 4.0
+# What is due is swept when the look says so; this is for when looking fails.
+TIMERS_EVERY_SECONDS = 5.0
 IDLE_BATCH_SIZE = 500
-REMINDER_EVERY_SECONDS = 1.0
 REMINDER_BATCH_SIZE = 500
-SNOOZE_EVERY_SECONDS = 1.0
 SNOOZE_BATCH_SIZE = 500
-ANSWER_EVERY_SECONDS = 1.0
 ANSWER_BATCH_SIZE = 500
-PRESENCE_EVERY_SECONDS = 1.0
 PRESENCE_BATCH_SIZE = 500
 # Every trigger goes on with its runs by itself; this does with what it left, and when limits pass.
 RUNS_EVERY_SECONDS = 1.0
@@ -48,6 +55,7 @@ DRAIN_TEAMS_MAX = 10_000
 FORGET_EVERY_SECONDS = 60.0
 # One batch a minute keeps up with 800 commands a second, more than one log can number.
 FORGET_BATCH_SIZE = 50_000
+STATISTICS_EVERY_SECONDS = 1.0
 EVENTS_EVERY_SECONDS = 60.0
 # Together 4,000 events a second, more than is ever logged; a backlog of any size leaves commands
 # most of the disk.
@@ -57,7 +65,9 @@ EVENTS_PAUSE_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 RETRY_SECONDS_MAX = 4.0
 REPORT_EVERY_SECONDS = 60.0
-BURST_ROUNDS_MAX = 1_000
+BURST_ROUNDS_MAX = 10_000
+# In a burst the sweeps take turns, so that a long one holds up no other.
+BURST_BATCHES_MAX = 4
 
 log = structlog.get_logger(__name__)
 
@@ -82,16 +92,24 @@ async def _forget_keys(batch_size: int) -> int:
     return 0  # forgetting is nobody's news
 
 
+async def _look_at_statistics(batch_size: int) -> int:
+    await statistics.look_again(batch_size)
+    return 0  # nor is this
+
+
 SWEEPS = (
-    Sweep("reminded", idle_reminder.remind_idle, REMINDER_BATCH_SIZE, REMINDER_EVERY_SECONDS),
-    Sweep("idle_closed", idle.close_idle, IDLE_BATCH_SIZE, IDLE_EVERY_SECONDS),
-    Sweep("woken", snooze.wake_due, SNOOZE_BATCH_SIZE, SNOOZE_EVERY_SECONDS),
-    Sweep("answers_lapsed", answer_timeout.lapse_answers, ANSWER_BATCH_SIZE, ANSWER_EVERY_SECONDS),
-    Sweep("presence_lapsed", agent.lapse_presence, PRESENCE_BATCH_SIZE, PRESENCE_EVERY_SECONDS),
-    Sweep("steps_taken", advance.go_on_due, RUNS_BATCH_SIZE, RUNS_EVERY_SECONDS),
+    Sweep(Timer.REMINDED, idle_reminder.remind_idle, REMINDER_BATCH_SIZE, TIMERS_EVERY_SECONDS),
+    Sweep(Timer.IDLE_CLOSED, idle.close_idle, IDLE_BATCH_SIZE, TIMERS_EVERY_SECONDS),
+    Sweep(Timer.WOKEN, snooze.wake_due, SNOOZE_BATCH_SIZE, TIMERS_EVERY_SECONDS),
+    Sweep(
+        Timer.ANSWERS_LAPSED, answer_timeout.lapse_answers, ANSWER_BATCH_SIZE, TIMERS_EVERY_SECONDS
+    ),
+    Sweep(Timer.PRESENCE_LAPSED, agent.lapse_presence, PRESENCE_BATCH_SIZE, TIMERS_EVERY_SECONDS),
+    Sweep(Timer.STEPS_TAKEN, advance.go_on_due, RUNS_BATCH_SIZE, RUNS_EVERY_SECONDS),
     Sweep("let_go", assigning.let_go_of_lost, RUNS_BATCH_SIZE, LOST_EVERY_SECONDS),
-    Sweep("drained", queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
+    Sweep(Timer.DRAINED, queue.drain_all, DRAIN_TEAMS_MAX, DRAIN_EVERY_SECONDS),
     Sweep("keys_forgotten", _forget_keys, FORGET_BATCH_SIZE, FORGET_EVERY_SECONDS),
+    Sweep("statistics", _look_at_statistics, statistics.TABLES_MAX, STATISTICS_EVERY_SECONDS),
     Sweep(
         "events_forgotten",
         retention.forget_old,
@@ -107,10 +125,12 @@ class Sweeper:
 
     def __init__(self, sweeps: Sequence[Sweep] = SWEEPS) -> None:
         self.swept: Counter[str] = Counter()
+        self.total: Counter[str] = Counter()
         self._sweeps = sweeps
         self._woken = {sweep.name: asyncio.Event() for sweep in sweeps}
         self._failures: Counter[str] = Counter()
         self._stopping = asyncio.Event()
+        self._timers = [Timer(sweep.name) for sweep in sweeps if sweep.name in set(Timer)]
 
     async def run(self) -> None:
         """Sweep until `stop`; whatever goes wrong is told and tried again."""
@@ -118,12 +138,14 @@ class Sweeper:
             for sweep in self._sweeps:
                 group.create_task(self._repeat(sweep))
             group.create_task(self._report())
+            if self._timers:
+                group.create_task(self._look_ahead())
         self._tell()
 
     async def burst(self) -> None:
         """Sweep until nothing is due."""
         for _ in range(BURST_ROUNDS_MAX):
-            done = [await retrying(partial(self._sweep, sweep)) for sweep in self._sweeps]
+            done = [await retrying(partial(self._take_turn, sweep)) for sweep in self._sweeps]
             if self.is_stopping or not any(done):
                 break
         self._tell()
@@ -141,6 +163,11 @@ class Sweeper:
             woken.set()
 
     @property
+    def failing(self) -> list[str]:
+        """The sweeps that failed when they were tried last."""
+        return sorted(+self._failures)
+
+    @property
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
@@ -155,17 +182,40 @@ class Sweeper:
             await _wait(self._woken[sweep.name], seconds)
             self._woken[sweep.name].clear()
 
-    async def _sweep(self, sweep: Sweep) -> int:
+    async def _sweep(self, sweep: Sweep) -> None:
+        while not self.is_stopping and await self._take(sweep) >= sweep.batch_size:
+            if sweep.pause_seconds:
+                await _wait(self._stopping, sweep.pause_seconds)
+
+    async def _take_turn(self, sweep: Sweep) -> int:
         total = 0
-        while not self.is_stopping:
-            count = await sweep.batch(sweep.batch_size)
-            self.swept[sweep.name] += count
+        for _ in range(BURST_BATCHES_MAX):
+            count = 0 if self.is_stopping else await self._take(sweep)
             total += count
             if count < sweep.batch_size:
                 break
             if sweep.pause_seconds:
                 await _wait(self._stopping, sweep.pause_seconds)
         return total
+
+    async def _take(self, sweep: Sweep) -> int:
+        count = await sweep.batch(sweep.batch_size)
+        self.swept[sweep.name] += count
+        self.total[sweep.name] += count
+        return count
+
+    async def _look_ahead(self) -> None:
+        """Wake each sweep when the first of its timers is due."""
+        loop = asyncio.get_running_loop()
+        while not self.is_stopping:
+            due, began = [], loop.time()
+            # Whatever is wrong with the database, the sweeps say so, and sweep without this.
+            with suppress(Exception):
+                for first in await timer.first_due(LOOK_EVERY_SECONDS):
+                    if first.timer in self._timers and not self._failures[first.timer]:
+                        loop.call_later(max(0.0, first.seconds), self._woken[first.timer].set)
+                        due.append(first.seconds)
+            await _wait(self._stopping, next_look(took=loop.time() - began, due=due))
 
     def _failed(self, sweep: Sweep, error: Exception) -> float:
         """In how many seconds to try again."""
@@ -184,6 +234,11 @@ class Sweeper:
         if counts := +self.swept:
             log.info("swept", **counts)
         self.swept.clear()
+
+
+def next_look(*, took: float, due: Sequence[float]) -> float:
+    """In how many seconds to look again: when the first one found is due, after a rest."""
+    return max(LOOK_SECONDS_MIN, LOOK_REST * took, min([LOOK_EVERY_SECONDS, *due]))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

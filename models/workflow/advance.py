@@ -40,6 +40,11 @@ OUR_FAULT = "INTERNAL_SERVER_ERROR"
 _DUE = """r.due_at IS NOT NULL AND (r.due_at <= (SELECT relevo_now()) OR (
     r.status = 'WAITING' AND (SELECT c.status = 'QUEUED' AND c.decision ->> 'rule' = 'WORKFLOW'
         FROM conversations c WHERE c.id = r.conversation_id) IS NOT TRUE))"""
+# When the first one goes on, if it does within the interval $1.
+NEXT = """
+    SELECT min(due_at) AS due_at FROM workflow_runs
+    WHERE due_at <= (SELECT relevo_now() + $1::interval)
+"""
 # The runs of one conversation go one after the other; those of a contact that has none likewise.
 _PLACE = "coalesce(r.conversation_id, r.contact_id)"
 

@@ -23,6 +23,7 @@ from tests.desk.machine import (
     does,
 )
 from tests.desk.office import CUSTOMERS
+from tests.factories import confirmed
 
 
 class Arranging(Conversing):
@@ -58,7 +59,7 @@ class Arranging(Conversing):
         }
         self.both(
             lambda: setting.change_settings(self.desk, by=by, **changes),
-            lambda: Workspace.change(by=self.office.actor(by), **changes),
+            lambda: confirmed(Workspace.change, by=self.office.actor(by), **changes),
         )
         if bot is not None:
             self.channel_gets_a_bot(bot, True, "root")
@@ -104,7 +105,8 @@ class Arranging(Conversing):
             lambda: setting.change_person(
                 self.desk, id, by=by, capacity=capacity, idle_days=idle_days
             ),
-            lambda: Agent.change(
+            lambda: confirmed(
+                Agent.change,
                 id,
                 by=self.office.actor(by),
                 capacity=capacity,
@@ -165,8 +167,8 @@ class Arranging(Conversing):
         by = self.caller(who)
         self.both(
             lambda: setting.change_team(self.desk, self.team(name), by=by, **here),
-            lambda: Team.change(
-                self.office.teams[name], by=self.office.actor(by), **(there or here)
+            lambda: confirmed(
+                Team.change, self.office.teams[name], by=self.office.actor(by), **(there or here)
             ),
         )
 
@@ -287,5 +289,5 @@ class Arranging(Conversing):
         by = self.caller(who)
         self.both(
             lambda: setting.change_settings(self.desk, by=by, **{name: to}),
-            lambda: Workspace.change(by=self.office.actor(by), **{name: to}),
+            lambda: confirmed(Workspace.change, by=self.office.actor(by), **{name: to}),
         )

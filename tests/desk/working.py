@@ -207,9 +207,9 @@ def idle_at(desk: Desk, talk: Talk) -> datetime | None:
 
 
 def idle(desk: Desk) -> list[Talk]:
-    """Those whose time is up, longest idle first."""
+    """Those whose time is up, in the order in which it was."""
     due = [(at, talk) for talk in desk.talks if (at := idle_at(desk, talk)) and at <= desk.now]
-    return [talk for _, talk in sorted(due, key=lambda found: (found[1].active_at, found[1].id))]
+    return [talk for _, talk in sorted(due, key=lambda found: (found[0], found[1].id))]
 
 
 def _give(desk: Desk, talk: Talk, to: UUID) -> None:

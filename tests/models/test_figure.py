@@ -36,6 +36,7 @@ from tests.factories import (
     as_agent,
     as_integration,
     by_system,
+    confirmed,
     working,
 )
 from tests.published import published
@@ -313,7 +314,7 @@ async def test_a_closing_counts_with_its_reason_for_the_team_that_had_it(
 async def test_an_idle_closing_counts_as_one(
     workspace: Workspace, channel: Channel, agent: Agent, clock: Clock
 ) -> None:
-    await Workspace.change(by=by_system(workspace), idle_period_days=IdlePeriod.ONE_DAY)
+    await confirmed(Workspace.change, by=by_system(workspace), idle_period_days=IdlePeriod.ONE_DAY)
     await a_conversation(workspace, channel=channel, holder=agent)
     await clock.travel(days=1)
     await idle.close_idle(10)

@@ -23,6 +23,7 @@ from tests.factories import (
     an_agent,
     as_agent,
     by_system,
+    confirmed,
     working,
 )
 
@@ -85,7 +86,7 @@ async def test_the_agents_period_goes_over_the_teams_over_the_workspaces(
     await Team.filter(id=team.id).update(idle_period_days=of_team)
     agent = await an_agent(workspace, teams=[team])
     if of_agent is not None:
-        await Agent.change(agent.id, by=by_system(workspace), idle_period_days=of_agent)
+        await confirmed(Agent.change, agent.id, by=by_system(workspace), idle_period_days=of_agent)
     await a_conversation(workspace, team=team, holder=agent)
 
     closed_after = None

@@ -23,6 +23,7 @@ from tests.factories import (
     a_workspace,
     an_agent,
     by_system,
+    confirmed,
     working,
 )
 
@@ -137,7 +138,7 @@ async def test_it_comes_before_the_end_of_the_period_that_applies(
     await Team.filter(id=team.id).update(idle_period_days=of_team)
     agent = await an_agent(workspace, teams=[team])
     if of_agent is not None:
-        await Agent.change(agent.id, by=by_system(workspace), idle_period_days=of_agent)
+        await confirmed(Agent.change, agent.id, by=by_system(workspace), idle_period_days=of_agent)
     await a_conversation(workspace, team=team, holder=agent)
 
     found, passed = [], 0

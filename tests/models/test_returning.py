@@ -46,6 +46,7 @@ from tests.factories import (
     as_agent,
     as_integration,
     by_system,
+    confirmed,
     working,
 )
 from tests.meeting import behind
@@ -284,7 +285,8 @@ async def closed_by_a_script(conversation: Conversation, holder: Agent) -> None:
 
 
 async def closed_as_idle(conversation: Conversation, holder: Agent) -> None:
-    await Agent.change(
+    await confirmed(
+        Agent.change,
         holder.id,
         by=Actor.system(holder.workspace_id),
         idle_period_days=IdlePeriod.ONE_DAY,

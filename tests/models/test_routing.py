@@ -33,6 +33,7 @@ from tests.factories import (
     as_agent,
     as_integration,
     by_system,
+    confirmed,
     working,
 )
 
@@ -305,7 +306,7 @@ async def closed(id: UUID, workspace: Workspace) -> None:
 
 
 async def closed_as_idle(id: UUID, workspace: Workspace) -> None:
-    await Workspace.change(by=by_system(workspace), idle_period_days=IdlePeriod.ONE_DAY)
+    await confirmed(Workspace.change, by=by_system(workspace), idle_period_days=IdlePeriod.ONE_DAY)
     await Clock().travel(days=1)
     assert await close_idle(10) == 1
 

@@ -12,7 +12,7 @@ from models.errors import BadUserInput, Forbidden, WindowOutOfRange
 from models.event import Kind
 from models.team import WINDOW_HOURS_MAX
 from models.workspace import OWNER_WAIT_MINUTES_MAX
-from tests.factories import a_workspace, an_agent, as_agent, by_system
+from tests.factories import a_workspace, an_agent, as_agent, by_system, confirmed
 
 
 async def told(workspace: Workspace) -> list[str]:
@@ -56,7 +56,7 @@ async def test_a_change_is_made_and_told_once(
     workspace: Workspace, changes: dict[str, Any]
 ) -> None:
     for _ in range(2):
-        await Workspace.change(by=by_system(workspace), **changes)
+        await confirmed(Workspace.change, by=by_system(workspace), **changes)
 
     await workspace.refresh_from_db()
     assert {name: getattr(workspace, name) for name in changes} == changes

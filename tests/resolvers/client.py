@@ -135,6 +135,15 @@ class Client:
             input=input,
         )
 
+    async def confirmed(self, **input: object) -> dict[str, object]:
+        """This input of a change, with the token of the preview of its idle period."""
+        whose = {name: input[name] for name in ("teamId", "agentId", "idlePeriod") if name in input}
+        query = (
+            "query ($input: IdlePolicyPreviewInput!) { idlePolicyPreview(input: $input) { token } }"
+        )
+        answer = await self.ask(query, input=whose)
+        return {**input, "previewToken": answer["idlePolicyPreview"]["token"]}
+
     async def post(self, body: Mapping[str, object]) -> Answer:
         credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         response = await self.http.post("/graphql", json=body, headers=credentials)

@@ -276,6 +276,7 @@ REQUIRED_IDS: Mapping[str, tuple[Path, ...]] = {
     "nodes": (("ids",),),
     "noteAdd": _ids("conversationId"),
     "presenceBeat": _ids("agentId"),
+    "idlePolicyPreview": _ids("teamId"),
     "routingPreview": _ids("channelId"),
     "whyNot": (("conversationId",), ("agentId",)),
     "queue": (("id",),),

@@ -77,6 +77,7 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "teams": (*PEOPLE, READ, WRITE, ASSIGN, SETTINGS, CONFIGURE),
     "ticket": READING_TICKETS,
     "tickets": READING_TICKETS,
+    "idlePolicyPreview": CONFIGURING,
     "routingPreview": SEEING,
     "viewer": EVERYBODY,
     "whyNot": SEEING,

@@ -324,7 +324,9 @@ async def test_an_agents_account_is_changed_and_its_presence_told(
 
     changed = await admin.do(
         "agentUpdate",
-        {"agentId": company.id("Agent"), "name": "Zoe", "capacity": 3, "idlePeriod": "ONE_DAY"},
+        await admin.confirmed(
+            agentId=company.id("Agent"), name="Zoe", capacity=3, idlePeriod="ONE_DAY"
+        ),
         shown,
     )
     beaten = await agent.do("presenceBeat", {"device": "phone"}, shown)
@@ -359,7 +361,7 @@ async def test_an_idle_period_shows_when_a_conversation_closes(
     before = (await admin.ask(ask, id=held))["conversation"]
     given = {"agentId": company.id("Agent")}
 
-    await admin.do("agentUpdate", {**given, "idlePeriod": "ONE_DAY"})
+    await admin.do("agentUpdate", await admin.confirmed(**given, idlePeriod="ONE_DAY"))
     after = (await admin.ask(ask, id=held))["conversation"]
     await admin.do("agentUpdate", {**given, "idlePeriod": None})
     inherited = (await admin.ask(ask, id=held))["conversation"]

@@ -69,7 +69,8 @@ async def test_a_workspace_changes_what_it_is_told_to(company: Company, admin: C
         "idleReminderBeforeMinutes": 60,
     }
 
-    changed = await shown(admin, "workspaceUpdate", changes, "workspace", WORKSPACE)
+    given = await admin.confirmed(**changes)
+    changed = await shown(admin, "workspaceUpdate", given, "workspace", WORKSPACE)
 
     assert changed == changes
     again = f"query ($id: ID!) {{ node(id: $id) {{ ... on Workspace {{ {WORKSPACE} }} }} }}"
@@ -135,6 +136,7 @@ async def test_a_team_changes_what_it_is_told_to(company: Company, admin: Client
     }
     given = {"teamId": encode("Team", company.department.id), "idlePeriod": "ONE_DAY", **changes}
 
+    given = await admin.confirmed(**given)
     changed = await shown(admin, "teamUpdate", given, "team", " ".join(changes))
 
     assert changed == changes

@@ -23,7 +23,7 @@ async def test_a_group_shows_what_is_below_it_and_what_it_inherits(
         "idlePeriod": "ONE_DAY",
     }
 
-    changed = await admin.do("teamUpdate", settings)
+    changed = await admin.do("teamUpdate", await admin.confirmed(**settings))
     above = (await admin.ask(TEAM, id=company.id("Team")))["team"]
     shown = (await admin.ask(TEAM, id=encode("Team", below.id)))["team"]
 

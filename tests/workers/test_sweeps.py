@@ -19,7 +19,14 @@ from models.retention import EVENT_RETENTION_DAYS
 from tests.conftest import Clock
 from tests.factories import a_conversation, a_message, a_team, an_agent
 from workers import sweeps, tasks
-from workers.sweeps import Sweep, Sweeper
+from workers.sweeps import (
+    LOOK_EVERY_SECONDS,
+    LOOK_REST,
+    LOOK_SECONDS_MIN,
+    Sweep,
+    Sweeper,
+    next_look,
+)
 
 NEVER_AGAIN_SECONDS = 3_600.0
 
@@ -185,6 +192,23 @@ async def test_a_wake_up_does_not_hurry_what_backs_off(monkeypatch: pytest.Monke
 
         await eventually(lambda: _is(healthy.count == 2))
         assert broken.count == 1
+
+
+@pytest.mark.parametrize(
+    ("took", "due", "seconds"),
+    [
+        (0.0, [], LOOK_EVERY_SECONDS),
+        (0.0, [0.7, 0.3], 0.3),
+        (0.0, [-9.0], LOOK_SECONDS_MIN),
+        (0.1, [0.3], 0.1 * LOOK_REST),
+        (0.1, [0.6], 0.6),
+        (1.0, [], LOOK_REST),
+    ],
+)
+def test_timers_are_looked_at_when_the_next_is_due_and_after_a_rest(
+    took: float, due: list[float], seconds: float
+) -> None:
+    assert next_look(took=took, due=due) == seconds
 
 
 async def test_stopping_lets_the_running_batch_finish() -> None:

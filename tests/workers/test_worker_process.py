@@ -35,6 +35,7 @@ from workers import tasks
 
 STARTED = "worker started"
 STOPPED = "worker stopped"
+WORKER = ("-m", "workers")
 
 
 async def test_three_workers_close_every_idle_conversation_once(
@@ -223,15 +224,16 @@ async def test_a_row_that_is_locked_for_long_does_not_keep_a_worker_from_stoppin
         assert await worker.stopped_by(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize("program", [WORKER, ("-m", "api.cli", "work")], ids=["worker", "relevo"])
 async def test_a_burst_does_everything_that_is_due_and_ends(
-    workspace: Workspace, database: str, redis_url: str, clock: Clock
+    workspace: Workspace, database: str, redis_url: str, clock: Clock, program: tuple[str, ...]
 ) -> None:
     await _close_after_a_day(workspace)
     agent = await an_agent(workspace)
     await a_conversation(workspace, holder=agent)
     await clock.travel(days=1)
 
-    ended = await _run({"DATABASE_URL": database, "REDIS_URL": redis_url}, "--burst")
+    ended = await _run({"DATABASE_URL": database, "REDIS_URL": redis_url}, *program, "--burst")
 
     assert ended.code == 0
     assert await _are_closed(1)
@@ -337,9 +339,16 @@ class Valkey:
 
 
 @asynccontextmanager
-async def a_worker(database_url: str, redis_url: str) -> AsyncIterator[Worker]:
-    """A worker that has started; it is killed in the end, if it has not ended by itself."""
-    worker = Worker(await _start({"DATABASE_URL": database_url, "REDIS_URL": redis_url}))
+async def a_worker(
+    database_url: str, redis_url: str, *, ahead_seconds: float = 0.0
+) -> AsyncIterator[Worker]:
+    """A worker that has started; it is killed in the end, if it has not ended by itself.
+
+    Its own clock may be `ahead` of ours.
+    """
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    program = ("-c", _ahead(ahead_seconds)) if ahead_seconds else WORKER
+    worker = Worker(await _start(urls, *program))
     reading = asyncio.create_task(worker.read())
     try:
         await worker.says(STARTED)
@@ -392,19 +401,31 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _start(environment: dict[str, str], *arguments: str) -> Process:
+def _ahead(seconds: float) -> str:
+    """A worker whose wall clock is off: what libraries go by, before they are imported."""
+    return f"""
+import time
+now = time.time
+time.time = lambda: now() + {seconds}
+time.time_ns = lambda: int((now() + {seconds}) * 1e9)
+from workers.__main__ import main
+main()
+"""
+
+
+async def _start(environment: dict[str, str], *program: str) -> Process:
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in {"DATABASE_URL", "REDIS_URL"} and not name.startswith("RELEVO_")
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "workers", *arguments, env=inherited | environment, stderr=PIPE
+        sys.executable, *program, env=inherited | environment, stderr=PIPE
     )
 
 
-async def _run(environment: dict[str, str], *arguments: str) -> Ended:
-    process = await _start(environment, *arguments)
+async def _run(environment: dict[str, str], *program: str) -> Ended:
+    process = await _start(environment, *(program or WORKER))
     async with asyncio.timeout(20):
         _, stderr = await process.communicate()
     return Ended(process.returncode, stderr.decode())

@@ -302,28 +302,34 @@ async def snapshot() -> AsyncIterator[Transaction]:
 @asynccontextmanager
 async def _connection() -> AsyncIterator["Connection"]:
     """A pool connection that Tortoise's models of this task use too."""
-    connection = await _acquire()
+    connection, is_whole = await _acquire(), False
     try:
         wrapper = TransactionWrapper(_client())
         wrapper._connection = connection  # type: ignore[assignment]  # a proxy of one  # noqa: SLF001 - what Tortoise's own context sets
         token = get_connections().set(CONNECTION_NAME, wrapper)
         try:
             yield connection
+            is_whole = True
         finally:
             get_connections().reset(token)
     finally:
         # Shielded, so that a second cancellation cannot keep the slot.
-        await asyncio.shield(_release(connection))
+        await asyncio.shield(_release(connection, is_whole=is_whole))
 
 
-async def _release(connection: "Connection") -> None:
-    """Give a connection back, whatever state it is in.
+async def _release(connection: "Connection", *, is_whole: bool) -> None:
+    """Give a connection back, whatever state it is in; `is_whole` if nothing was broken off.
 
     Never raises: the command is committed or not by now, and an error here would repeat it.
     """
     try:
         if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
+        elif not is_whole:
+            # Broken off between its messages, a statement leaves the server in a transaction that
+            # nobody began, and a BEGIN on its way is not known here yet. To roll back what was not
+            # begun would be worth a warning in the server's log.
+            await connection.execute("BEGIN; ROLLBACK")
     except Exception as error:  # noqa: BLE001 - a dead connection has nothing to roll back
         log.info("rollback failed", error=type(error).__name__)
         with suppress(Exception):
@@ -381,11 +387,13 @@ async def fetch(statement: str, *arguments: object) -> list[Row]:
     running = current()
     if running is not None:
         return await running.fetch(statement, *arguments)
-    connection = await _acquire()
+    connection, is_whole = await _acquire(), False
     try:
-        return await connection.fetch(statement, *arguments)
+        rows = await connection.fetch(statement, *arguments)
+        is_whole = True
+        return rows
     finally:
-        await asyncio.shield(_release(connection))
+        await asyncio.shield(_release(connection, is_whole=is_whole))
 
 
 async def fetchrow(statement: str, *arguments: object) -> Row | None:

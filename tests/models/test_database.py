@@ -59,6 +59,25 @@ async def test_tasks_cancelled_anywhere_leave_every_connection_in_the_pool(
     assert len(set(await asyncio.gather(*[hold() for _ in range(POOL_MAX)]))) == POOL_MAX
 
 
+async def test_a_statement_broken_off_leaves_no_transaction_to_whoever_is_next(
+    database: str,
+) -> None:
+    """Cancelled between being parsed and being run, it has begun one that the pool cannot see."""
+    chance, loop = Random(11), asyncio.get_running_loop()
+    for number in range(100):
+        task = asyncio.create_task(fetch(f"SELECT count(*) + {number} FROM workspaces"))
+        loop.call_later(chance.random() * 0.002, task.cancel)
+        await asyncio.gather(task, return_exceptions=True)
+
+        everyone = asyncio.Barrier(POOL_MAX)
+        await asyncio.gather(*[_see(everyone) for _ in range(POOL_MAX)])
+
+
+async def _see(everyone: asyncio.Barrier) -> None:
+    async with snapshot():
+        await everyone.wait()
+
+
 async def test_a_command_cancelled_before_its_commit_changes_nothing(workspace: Workspace) -> None:
     reached = asyncio.Event()
 

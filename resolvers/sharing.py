@@ -47,8 +47,6 @@ ANSWER_SECONDS_MAX = 5.0
 ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
 # Of all subscriptions together, so that commands always find connections to the database.
 EXECUTIONS_MAX = 8
-# Events that came at once are executed together and sent together, and no more than these.
-TOGETHER_MAX = 16
 
 
 @dataclass(slots=True)

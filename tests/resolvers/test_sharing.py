@@ -228,16 +228,33 @@ async def test_another_role_is_another_share_from_its_very_event_on(
         await office.subscribe(await actor(agent), LOG) for agent in (leaving, company.operator)
     ]
     await a_message(company.channel, sender="before")
+    before = [await until(each, "CONVERSATION_QUEUED") for each in (moved, staying)]
     await Agent.change(leaving.id, by=by_system(company.workspace), role=Role.MARKETING)
     await a_message(company.channel, sender="after")
+    after = [await until(each, "CONVERSATION_QUEUED") for each in (moved, staying)]
 
-    seen = []
-    for subscriber in (moved, staying):
-        before = await until(subscriber, "CONVERSATION_QUEUED")
-        after = await until(subscriber, "CONVERSATION_QUEUED")
-        seen.append([item["conversation"] is not None for item in (before, after)])
+    assert [item["conversation"] is not None for item in before] == [True, True]
+    assert [item["conversation"] is not None for item in after] == [False, True]
 
-    assert seen == [[True, False], [True, True]]
+
+@pytest.mark.parametrize("backlog", [1, 40])
+async def test_who_reads_late_is_shown_nothing_by_rights_that_it_lost_meanwhile(
+    company: Company, office: Office, backlog: int
+) -> None:
+    """What is shown below an event is how it is now, whenever the event was."""
+    leaving = await an_agent(company.workspace, role=Role.OPERATOR)
+    late, staying = [
+        await office.subscribe(await actor(agent), LOG) for agent in (leaving, company.operator)
+    ]
+    for number in range(backlog):
+        await a_message(company.channel, sender=str(number))
+    await Agent.change(leaving.id, by=by_system(company.workspace), role=Role.MARKETING)
+    while (await staying.next())["kind"] != "AGENT_UPDATED":
+        pass
+
+    items = [await until(late, "CONVERSATION_QUEUED") for _ in range(backlog)]
+
+    assert [item["conversation"] for item in items] == [None] * backlog
 
 
 async def test_the_first_who_leaves_takes_nothing_from_the_others(

@@ -6,7 +6,7 @@ event costs its keys and those whom it concerns; whoever follows something quiet
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 from models.event_key import Key, keys_of
@@ -162,6 +162,10 @@ class Follower:
             self._ready.clear()
             self.seq = max(self.seq, self.ring.last)
         return events
+
+    def is_overtaken(self, by: Callable[[Event], bool]) -> bool:
+        """Whether such an event came since the last that were taken; also when nobody can tell."""
+        return any(track.floor > self.seq for track in self._ready) or any(map(by, self._new()))
 
     def _new(self) -> list[Event]:
         found: dict[int, Event] = {}

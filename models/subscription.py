@@ -5,7 +5,7 @@ still see it; the rest is the same for all.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +49,8 @@ __all__ = [
 
 SNAPSHOT_SIZE_MAX = 500
 MARK_SECONDS = 60.0
+# Events that came at once are told together, and no more than these.
+TOGETHER_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ class _Stream:
 
     def __init__(self, reader: Reader, scope: Scope, start: _Start) -> None:
         self.viewer = start.viewer
+        # What is shown below an event is of now, so it is shown by no more than the rights of now.
+        self._sight = start.viewer.sight
         self._reader = reader
         self._scope = scope
         self._start = start
@@ -161,7 +165,7 @@ class _Stream:
         self._now = asyncio.get_running_loop().time
         self._sent_at = self._now()
 
-    async def batches(  # noqa: C901 - one loop reads better than its parts
+    async def batches(  # noqa: C901, PLR0915 - one loop reads better than its parts
         self,
     ) -> AsyncGenerator[list[Item], None]:
         """Every event of the scope, and marks while there is none; raises Gap, Unauthenticated."""
@@ -172,22 +176,30 @@ class _Stream:
             while True:
                 await follower.wait(self._until)
                 batch = await self._reader.take(follower, self._course, workspace_id)
-                asked = self._has_ended or (batch.was_read and batch.events)
-                if asked and not await self._may_go_on(follower):
+                # What was read instead of told may have moved access, though nothing of it shows.
+                if (self._has_ended or batch.was_read) and not await self._may_go_on(follower):
                     return
-                items: list[Item] = []
+                if not batch.was_read and len(batch.events) > TOGETHER_MAX:
+                    await self._look_ahead(follower, batch.events)
+                told: list[Event] = []
                 for event in batch.events:
                     if not batch.was_read and self._moves_access(event):
-                        # What came before is told, whatever is found out now.
-                        if items:
-                            yield items
-                            items = []
-                        if not await self._may_go_on(follower, event):
+                        may_go_on = await self._may_go_on(follower, event)
+                        # What came before is told, but no longer shown by what was lost since.
+                        if told:
+                            yield self._logged(told, follower.ring)
+                            told = []
+                        if not may_go_on:
                             return
                     if self._course.concerns(event):
-                        items.append(self._logged(event, follower.ring))
+                        told.append(event)
                     if self._goes_another_way(event, follower):
                         break
+                    if len(told) == TOGETHER_MAX:
+                        yield self._logged(told, follower.ring)
+                        told = []
+                        await self._look_ahead(follower)
+                items: list[Item] = self._logged(told, follower.ring)
                 if mark := self._mark(follower):
                     items.append(mark)
                 if items:
@@ -214,16 +226,22 @@ class _Stream:
     async def _may_go_on(self, follower: Follower, event: Event | None = None) -> bool:
         """Ask again who sees what: all of it, or only what this event may have moved."""
         access = self._reader.access
-        viewer = await patiently(partial(access.renewed, self.viewer))
-        changed = viewer != self.viewer
-        moved = event is None or self._course.moves_access(event)
-        if (changed or moved) and not await patiently(partial(access.is_seen, self._scope, viewer)):
-            return False
-        self.viewer = viewer
-        if changed or moved:
+        while True:
+            last, keys = follower.ring.last, self._keys
+            viewer = await patiently(partial(access.renewed, self.viewer))
+            self._sight = viewer.sight
+            if viewer == self.viewer and event and not self._course.moves_access(event):
+                self.viewer = viewer
+                return True
+            if not await patiently(partial(access.is_seen, self._scope, viewer)):
+                return False
             self._course = await patiently(partial(self._course.shown_to, viewer, read=fetch))
+            self.viewer = viewer
             follower.follow(self._keys)
-        return True
+            if self._keys <= keys or follower.ring.last == last:
+                return True
+            # What moved access by a new key while we asked was told to nobody here.
+            event = None
 
     def _goes_another_way(self, event: Event, follower: Follower) -> bool:
         """Whether something else belongs to the scope after an event: then that is read anew."""
@@ -235,11 +253,19 @@ class _Stream:
         follower.rewind(event.seq)
         return True
 
-    def _logged(self, event: Event, ring: Ring) -> Logged:
-        self._sent_seq, self._sent_at = event.seq, self._now()
-        return Logged(
-            Position(ring.head.epoch, event.seq, event.logged_at), event, self.viewer.sight
-        )
+    async def _look_ahead(self, follower: Follower, taken: Sequence[Event] = ()) -> None:
+        """Show the rest by the rights of now, where whoever is told was slower than their loss."""
+        if any(map(self._moves_access, taken)) or follower.is_overtaken(self._moves_access):
+            renewed = await patiently(partial(self._reader.access.renewed, self.viewer))
+            self._sight = renewed.sight
+
+    def _logged(self, events: Sequence[Event], ring: Ring) -> list[Item]:
+        if events:
+            self._sent_seq, self._sent_at = events[-1].seq, self._now()
+        return [
+            Logged(Position(ring.head.epoch, event.seq, event.logged_at), event, self._sight)
+            for event in events
+        ]
 
     def _mark(self, follower: Follower) -> Mark | None:
         """Where a stream stands that has had nothing to tell for long, if that is elsewhere now."""

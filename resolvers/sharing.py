@@ -7,8 +7,9 @@ execution of its own.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -47,8 +48,6 @@ ANSWER_SECONDS_MAX = 5.0
 ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
 # Of all subscriptions together, so that commands always find connections to the database.
 EXECUTIONS_MAX = 8
-# Events that came at once are executed together and sent together, and no more than these.
-TOGETHER_MAX = 16
 
 
 @dataclass(slots=True)
@@ -79,6 +78,20 @@ class Answer:
         return monotonic() - self.made_at < ANSWER_SECONDS_MAX
 
 
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Share:
+    """One document with its variables, as those of one sight see it."""
+
+    sight: Sight
+    # Items about which this document asks what only each subscriber for itself can be told.
+    personal: set[Kind]
+
+
+# What is asked, of which event; and by whom, where that makes a difference.
+Key = tuple[Share, UUID, int] | tuple[Share, UUID, int, UUID | None]
+Execute = Callable[[], Awaitable[Answer]]
+
+
 class Execution:
     """One that is under way: a task of its own, for whoever asked first may leave first."""
 
@@ -93,6 +106,48 @@ class Execution:
         return self.task.result()
 
 
+class Turns:
+    """So many at once, and of those who wait each workspace in turn: however much one asks for,
+    the next of another waits for no more than what is under way.
+    """
+
+    def __init__(self, at_once_max: int) -> None:
+        self._free = at_once_max
+        self._waiting: OrderedDict[UUID, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, workspace_id: UUID) -> AsyncIterator[None]:
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(workspace_id)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, workspace_id: UUID) -> None:
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(workspace_id, deque()).append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            workspace_id, waiting = self._waiting.popitem(last=False)
+            first = waiting.popleft()
+            if waiting:
+                self._waiting[workspace_id] = waiting
+            if not first.done():
+                first.set_result(None)
+                return
+        self._free += 1
+
+
 class Answers:
     """The newest answers, and those under way."""
 
@@ -100,29 +155,30 @@ class Answers:
         self._kept: OrderedDict[Hashable, Answer] = OrderedDict()
         self._characters = 0
         self._running: dict[Hashable, Execution] = {}
-        self._executions = asyncio.Semaphore(EXECUTIONS_MAX)
+        self._turns = Turns(EXECUTIONS_MAX)
 
-    def begin(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> None:
+    def begin(self, key: Key, execute: Execute) -> None:
         """See to it that there will be an answer, without waiting for it."""
         if key in self._running or self._find(key):
             return
-        running = self._running[key] = Execution(self._execute(execute))
+        running = self._running[key] = Execution(self.unshared(key[0].sight, execute))
         running.task.add_done_callback(lambda done: self._ended(key, done))
 
-    async def of(self, key: Hashable, execute: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def of(self, key: Key, execute: Execute) -> Answer:
         kept = self._find(key)
         if kept is not None:
             return kept
         self.begin(key, execute)
         return await self._running[key].answer()
 
+    async def unshared(self, sight: Sight, execute: Execute) -> Answer:
+        """What nobody else asks for, when it is its workspace's turn."""
+        async with self._turns.turn(sight.workspace_id):
+            return await execute()
+
     def _find(self, key: Hashable) -> Answer | None:
         kept = self._kept.get(key)
         return kept if kept is not None and kept.is_new else None
-
-    async def _execute(self, execute: Callable[[], Awaitable[Answer]]) -> Answer:
-        async with self._executions:
-            return await execute()
 
     def _ended(self, key: Hashable, task: asyncio.Task[Answer]) -> None:
         del self._running[key]
@@ -145,15 +201,6 @@ class Answers:
 
 
 ANSWERS = Answers()
-
-
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class Share:
-    """One document with its variables, as those of one sight see it."""
-
-    sight: Sight
-    # Items about which this document asks what only each subscriber for itself can be told.
-    personal: set[Kind]
 
 
 _shares: WeakValueDictionary[Hashable, Share] = WeakValueDictionary()
@@ -194,7 +241,10 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         item = shown.item
         if not isinstance(item, Logged):
             # A beginning or a mark is this subscriber's own.
-            return (await self._for_one(shown, self._context.request_id)).payload
+            own = partial(self._for_one, shown, self._context.request_id)
+            if isinstance(item, Snapshot):
+                return (await ANSWERS.unshared(item.sight, own)).payload
+            return (await own()).payload
         share = self._share_of(item.sight)
         key = _key(share, item)
         if item.event.kind not in share.personal:
@@ -203,8 +253,8 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
                 return answer.payload
             if answer.notes.is_personal:
                 share.personal.add(item.event.kind)
-        own = (*key, self._context.by.id)
-        return (await ANSWERS.of(own, partial(self._for_one, shown, uuid4().hex))).payload
+        key_of_one = (*key, self._context.by.id)
+        return (await ANSWERS.of(key_of_one, partial(self._for_one, shown, uuid4().hex))).payload
 
     def _share_of(self, sight: Sight) -> Share:
         share = self._share

@@ -33,7 +33,7 @@ from resolvers.conversation import Conversation
 from resolvers.history import EventFilter
 from resolvers.ids import decode
 from resolvers.settings import Id
-from resolvers.sharing import TOGETHER_MAX, Batch, Shown
+from resolvers.sharing import Batch, Shown
 from resolvers.ticket import Ticket
 from resolvers.types import Agent
 
@@ -171,9 +171,7 @@ async def _stream(
     batches = subscribe_in_batches(info.context.reader, scope, by=by, after=after)
     async with aclosing(batches):
         async for batch in batches:
-            for start in range(0, len(batch), TOGETHER_MAX):
-                items = batch[start : start + TOGETHER_MAX]
-                yield Batch([Shown(item, show) for item in items])
+            yield Batch([Shown(item, show) for item in batch])
 
 
 def _show(item: Item) -> Any:

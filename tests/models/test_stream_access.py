@@ -36,6 +36,8 @@ from tests.factories import (
     working,
 )
 
+PATIENCE_SECONDS = 5
+
 
 @pytest.fixture
 async def reader(database: str) -> AsyncIterator[Reader]:
@@ -316,6 +318,25 @@ async def test_what_happened_while_it_was_away_is_shown_to_nobody_who_lost_it(
         pass
 
     assert [item async for item in items] == []
+    await everything.aclose()
+
+
+async def test_a_loss_that_the_process_passed_before_it_followed_ends_the_stream(
+    workspace: Workspace, reader: Reader
+) -> None:
+    """Its beginning was still on its way; others here follow the same log, and went on."""
+    agent = await an_agent(workspace)
+    team = await a_team(workspace, members=[agent])
+    everything = subscribe(reader, LogScope(), by=by_system(workspace))
+    await anext(everything)
+    items = subscribe(reader, QueueScope(team.id), by=as_agent(agent))
+    await anext(items)
+
+    await Membership.remove(by=by_system(workspace), team=team, agent_id=agent.id)
+    assert kinds([await anext(everything)]) == [Kind.MEMBER_REMOVED]
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert [item async for item in items] == []
     await everything.aclose()
 
 

@@ -211,13 +211,13 @@ async def patiently(call: Callable[[], Awaitable[Result]]) -> Result:
         try:
             return await call()
         except Exception as error:
-            if not _passes(error):
+            if not passes(error):
                 raise
             log.info("asked again", error=type(error).__name__)
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def _passes(error: Exception) -> bool:
+def passes(error: Exception) -> bool:
     """Whether the database may well answer later: it is away, restarts, or has too much to do."""
     state = getattr(error, "sqlstate", None) or ""
     known = is_retryable(error) or isinstance(error, (Busy, OSError, TimeoutError))

@@ -88,8 +88,15 @@ class OperationTimeout(SchemaExtension):
         except TimeoutError:
             if not clock.expired():
                 raise
-            message = f"The operation took longer than {self.seconds:g} seconds and was stopped."
-            raise GraphQLError(message, extensions={"code": "TIMEOUT", "retryable": True}) from None
+            raise timed_out(self.seconds) from None
+
+
+def timed_out(seconds: float) -> GraphQLError:
+    """What a caller is told of an execution that took too long."""
+    return GraphQLError(
+        f"The operation took longer than {seconds:g} seconds and was stopped.",
+        extensions={"code": "TIMEOUT", "retryable": True},
+    )
 
 
 # Classes, never instances: Strawberry makes one of each for every operation.

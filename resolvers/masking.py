@@ -144,7 +144,7 @@ def present(error: GraphQLError, request_id: str, *, stranger: bool) -> GraphQLE
     """A copy of the error as the caller may see it; errors of validation are shared, so a copy."""
     code, message, retryable = _told(error)
     if code == "INTERNAL_SERVER_ERROR":
-        cause = _cause(error) or error
+        cause = cause_of(error) or error
         log.error("operation_failed", request_id=request_id, path=error.path, exc_info=cause)
     if stranger and error.path is None:
         message = _suggestion.sub("", message)
@@ -160,7 +160,7 @@ def present(error: GraphQLError, request_id: str, *, stranger: bool) -> GraphQLE
 
 def _explained(error: GraphQLError) -> dict[str, object]:
     """The argument at fault, where one is, as `path` names only the field; and what else helps."""
-    cause = _cause(error)
+    cause = cause_of(error)
     path = cause.path if isinstance(cause, DomainError) else None
     facts = cause.facts if isinstance(cause, RequestError) else {}
     return {**facts, **({"argument": path.split(".")} if path else {})}
@@ -174,7 +174,7 @@ def _told(error: GraphQLError) -> tuple[str, str, bool]:
     given = error.extensions or {}
     if isinstance(given.get("code"), str):
         return given["code"], error.message, given.get("retryable") is True
-    cause = _cause(error)
+    cause = cause_of(error)
     if isinstance(cause, DomainError):
         return cause.code, cause.message, cause.retryable
     if isinstance(cause, InvalidOperationTypeError):
@@ -205,7 +205,7 @@ def _is_fault_of_request(error: GraphQLError, cause: Exception | None) -> bool:
     return isinstance(cause, GraphQLError) and bool(cause.nodes)
 
 
-def _cause(error: GraphQLError) -> Exception | None:
+def cause_of(error: GraphQLError) -> Exception | None:
     """The exception at the bottom of the errors wrapped around it."""
     cause = error.original_error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:

@@ -36,10 +36,12 @@ from strawberry.types import execution
 
 from models.event import Kind
 from models.sight import Sight
+from models.stream import RETRY_SECONDS, passes
 from models.subscription import Item, Logged, Snapshot
 from resolvers.context import Context
+from resolvers.guard import OPERATION_TIMEOUT_SECONDS, timed_out
 from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
-from resolvers.masking import Encoded, present
+from resolvers.masking import Encoded, cause_of, present
 from resolvers.onlooker import Notes
 
 ANSWERS_KEPT_MAX = 2_048
@@ -48,6 +50,8 @@ ANSWER_SECONDS_MAX = 5.0
 ANSWER_CHARACTERS_KEPT_MAX = 32 * 2**20
 # Of all subscriptions together, so that commands always find connections to the database.
 EXECUTIONS_MAX = 8
+# After so long without an answer of the database its absence is what there is to tell.
+OUTAGE_SECONDS_MAX = 10.0
 
 
 @dataclass(slots=True)
@@ -275,7 +279,7 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
     async def _for_all(self, shown: Shown, share: Share) -> Answer:
         notes = Notes()
         context = self._context.shared_by(share.sight, notes)
-        result = await self._executed(shown.show(shown.item), context)
+        result = await self._executed(shown, context)
         # Its errors come from asking who asks; nobody gets to see them.
         errors = None if notes.is_personal else result.errors
         # Whoever logs them may look at everything that there is, and is none of those who ask.
@@ -286,10 +290,26 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         by = self._context.by
         if isinstance(shown.item, Logged | Snapshot):
             by = replace(by, role=shown.item.sight.role, scopes=shown.item.sight.scopes)
-        result = await self._executed(shown.show(shown.item), self._context.seen_by(by))
+        result = await self._executed(shown, self._context.seen_by(by))
         return _answer(result.data, result.errors, Notes(), request_id)
 
-    async def _executed(self, item: Any, context: Context) -> ExecutionResult:
+    async def _executed(self, shown: Shown, context: Context) -> ExecutionResult:
+        """Once the database answers; to tell of an event without what it cannot say now would be to
+        lose that.
+        """
+        until = monotonic() + OUTAGE_SECONDS_MAX
+        while True:
+            try:
+                async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
+                    result = await self._executed_once(shown.show(shown.item), context)
+            except TimeoutError:
+                return ExecutionResult(None, [timed_out(OPERATION_TIMEOUT_SECONDS)])
+            causes = [cause_of(error) for error in result.errors or ()]
+            if monotonic() > until or not any(cause and passes(cause) for cause in causes):
+                return result
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _executed_once(self, item: Any, context: Context) -> ExecutionResult:
         executor = self._of_one_event(item)
         executor.context_value = context
         result = executor.execute_operation(serially=False)

@@ -13,10 +13,11 @@ import pytest
 
 from models import Agent, database, log
 from models.access import Actor, Role
+from models.errors import Busy
 from models.stream import Reader
 from models.token import actor_of
 from models.wakeup import Wakeups
-from resolvers import projections
+from resolvers import onlooker, projections, sharing
 from resolvers.context import Context
 from resolvers.ids import encode
 from resolvers.schema import schema
@@ -125,7 +126,7 @@ def gate() -> Gate:
 def executions(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> list[str]:
     """The kinds of events that are executed from now on."""
     executed: list[str] = []
-    original = SharingExecutor._executed
+    original = SharingExecutor._executed_once
 
     async def counted(self: SharingExecutor, item: Any, context: Context) -> Any:
         executed.append(str(item.event.kind) if hasattr(item, "event") else type(item).__name__)
@@ -133,7 +134,7 @@ def executions(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> list[str]:
         await gate.open.wait()
         return await original(self, item, context)
 
-    monkeypatch.setattr(SharingExecutor, "_executed", counted)
+    monkeypatch.setattr(SharingExecutor, "_executed_once", counted)
     return executed
 
 
@@ -355,7 +356,8 @@ async def test_what_failed_is_told_once_and_tried_again_for_the_next(
     by = await actor(company.agent)
     first, late = [await office.subscribe(by, QUEUE, id=company.id("Queue")) for _ in "12"]
     with monkeypatch.context() as broken:
-        broken.setattr(projections, "CONVERSATION_OF_ANYBODY", "SELECT 1 / 0")
+        wrong = "SELECT 1 / 0 FROM unnest($2::uuid[]) WHERE $1::uuid IS NOT NULL"
+        broken.setattr(projections, "CONVERSATION_OF_ANYBODY", wrong)
         await a_message(company.channel, sender="new")
         failed = orjson.loads(encoded(await anext(first.stream))[0])
 
@@ -363,6 +365,45 @@ async def test_what_failed_is_told_once_and_tried_again_for_the_next(
     assert {error["extensions"]["code"] for error in failed["errors"]} == {"INTERNAL_SERVER_ERROR"}
     assert {error["message"] for error in failed["errors"]} == {"Internal error"}
     assert (await late.next())["conversation"]
+
+
+async def test_what_the_database_cannot_say_now_is_told_when_it_can(
+    company: Company, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = await office.subscribe(await actor(company.agent), QUEUE, id=company.id("Queue"))
+    away, original = [ConnectionResetError(), Busy()], onlooker.fetch
+
+    async def fetch_later(*arguments: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await original(*arguments)
+
+    monkeypatch.setattr(sharing, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(onlooker, "fetch", fetch_later)
+    await a_message(company.channel, sender="new")
+
+    assert (await subscriber.next())["conversation"]
+    assert away == []
+
+
+async def test_what_takes_too_long_is_said_to_and_holds_up_nothing_else(
+    company: Company,
+    office: Office,
+    executions: list[str],
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscriber = await office.subscribe(await actor(company.agent), QUEUE, id=company.id("Queue"))
+    monkeypatch.setattr(sharing, "OPERATION_TIMEOUT_SECONDS", 0.05)
+    gate.open.clear()
+    await a_message(company.channel, sender="new")
+    [late] = encoded(await anext(subscriber.stream))
+    gate.open.set()
+    monkeypatch.setattr(sharing, "OPERATION_TIMEOUT_SECONDS", 10)
+    await a_message(company.channel, sender="newer")
+
+    assert orjson.loads(late)["errors"][0]["extensions"]["code"] == "TIMEOUT"
+    assert (await subscriber.next())["conversation"]
 
 
 BEGUN = """subscription ($id: ID!{}) {{

@@ -33,11 +33,14 @@ class Manner(Enum):
     RESET = auto()
     CLOSE = auto()
     CUT_OFF = auto()
+    STALL = auto()
+    NEVER_END = auto()
     SAY_NOTHING = auto()
     CHATTER = auto()
     ANNOUNCE = auto()
 
 
+_ACCEPTED = b"HTTP/1.1 200 OK\r\n"
 _ENDLESS = {
     Manner.CHATTER: b"x" * 1_024,
     Manner.ANNOUNCE: b"HTTP/1.1 102 Processing\r\n\r\n" * 1_024,
@@ -168,7 +171,10 @@ class Receiver:
             await asyncio.Event().wait()
         elif manner is not Manner.CLOSE:
             if manner is not Manner.ANNOUNCE:
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun")
+                length = b"" if manner is Manner.NEVER_END else b"content-length: 1000000\r\n"
+                writer.write(_ACCEPTED + length + b"\r\nbegun")
+            if manner in (Manner.STALL, Manner.NEVER_END):
+                await asyncio.Event().wait()
             while manner in _ENDLESS:
                 writer.write(_ENDLESS[manner])
                 await writer.drain()

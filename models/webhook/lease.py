@@ -18,12 +18,13 @@ from models.database import Row, fetch, fetchrow, tx
 from models.event import Kind
 from models.log import COLUMNS
 from models.webhook import interruption
-from models.webhook.client import REQUEST_SECONDS_MAX
+from models.webhook.client import REQUEST_SECONDS_MAX, REST_SECONDS_MAX
 
 # A turn begins no request after this, and goes to the end of the line.
 TURN_SECONDS_MAX = 5.0
 LEASE_SECONDS = 30
-assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX  # noqa: S101 - and time to store
+# And time to store.
+assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX + REST_SECONDS_MAX  # noqa: S101
 
 # Of the log: read and, where it does not match, passed over at once; by one endpoint, and by all
 # of one statement, which has to end long before its time-out however far behind they are.

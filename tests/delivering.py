@@ -41,7 +41,7 @@ async def working(**settings: Any) -> AsyncIterator[Deliverer]:
 
 
 async def turns() -> list[lease.Turn]:
-    taken, _ = await lease.take(10, failing_max=10, workspace_max=10, held={})
+    taken, _ = await lease.take(10, failing_max=10, workspace_max=10, further_max=10, held={})
     return taken
 
 

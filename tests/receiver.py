@@ -33,11 +33,21 @@ class Manner(Enum):
     RESET = auto()
     CLOSE = auto()
     CUT_OFF = auto()
+    STALL = auto()
+    NEVER_END = auto()
     SAY_NOTHING = auto()
     CHATTER = auto()
     ANNOUNCE = auto()
 
 
+_WITH_LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun"
+_BEGUN = {
+    Manner.CUT_OFF: _WITH_LENGTH,
+    Manner.STALL: _WITH_LENGTH,
+    Manner.NEVER_END: b"HTTP/1.1 200 OK\r\n\r\nbegun",
+    Manner.CHATTER: _WITH_LENGTH,
+}
+_SILENT = (Manner.SAY_NOTHING, Manner.STALL, Manner.NEVER_END)
 _ENDLESS = {
     Manner.CHATTER: b"x" * 1_024,
     Manner.ANNOUNCE: b"HTTP/1.1 102 Processing\r\n\r\n" * 1_024,
@@ -164,14 +174,12 @@ class Receiver:
     async def _misbehave(self, manner: Manner, writer: asyncio.StreamWriter) -> bool:
         if manner is Manner.RESET:
             writer.transport.abort()
-        elif manner is Manner.SAY_NOTHING:
+        writer.write(_BEGUN.get(manner, b""))
+        if manner in _SILENT:
             await asyncio.Event().wait()
-        elif manner is not Manner.CLOSE:
-            if manner is not Manner.ANNOUNCE:
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegun")
-            while manner in _ENDLESS:
-                writer.write(_ENDLESS[manner])
-                await writer.drain()
+        while manner in _ENDLESS:
+            writer.write(_ENDLESS[manner])
+            await writer.drain()
         return False
 
 

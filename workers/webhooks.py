@@ -17,9 +17,12 @@ from models.webhook.client import Client, Outcome
 from models.webhook.lease import Turn
 from models.webhook.turn import Sending
 
-# Requests under way at once in one worker; of one workspace; and to endpoints that failed last.
+# Requests under way at once in one worker; of one workspace; beside the first of each workspace,
+# so that those who answer slowly leave room for whoever has none; and to endpoints that failed
+# last.
 SENDS_MAX = 64
 WORKSPACE_SENDS_MAX = 16
+FURTHER_SENDS_MAX = 32
 FAILING_SENDS_MAX = 32
 
 LOOK_SECONDS = 1.0
@@ -100,6 +103,11 @@ class Deliverer:
     def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
+    @property
+    def _further(self) -> int:
+        """How many turns there are beside the first of each workspace."""
+        return len(self._turns) - len({turn.workspace_id for turn in self._turns.values()})
+
     async def _wait(self) -> None:
         """Until a log has grown, or it is time to look at all of them."""
         clock = asyncio.get_running_loop().time
@@ -137,6 +145,7 @@ class Deliverer:
             free,
             failing_max=FAILING_SENDS_MAX - failing,
             workspace_max=WORKSPACE_SENDS_MAX,
+            further_max=FURTHER_SENDS_MAX - self._further,
             held=Counter(turn.workspace_id for turn in self._turns.values()),
             workspaces=None if anywhere else grown,
         )
@@ -171,7 +180,7 @@ class Deliverer:
 
         Whatever broke would break again at once: it waits for the look that comes anyway.
         """
-        was_full = len(self._turns) >= self._sends_max
+        was_full = len(self._turns) >= self._sends_max or self._further >= FURTHER_SENDS_MAX
         turn = self._turns.pop(task)
         if was_full or task.cancelled() or task.result():
             self.wake(None if was_full else turn.workspace_id)

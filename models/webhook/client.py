@@ -25,8 +25,10 @@ from models.webhook import target
 from models.webhook.record import Failure
 from models.webhook.target import Address, Allowed, Target
 
-# From the look-up of the name to the end of the answer.
+# From the look-up of the name to the head of the answer, which says it all; and for the rest of it,
+# which is read so that the connection can be used again.
 REQUEST_SECONDS_MAX = 10.0
+REST_SECONDS_MAX = 1.0
 # One address of several; the next one is tried after it.
 CONNECT_SECONDS_MAX = 3.0
 ADDRESSES_MAX = 4
@@ -92,8 +94,7 @@ class Client:
     ) -> Outcome:
         """Post a body once; `timestamp` is now, in seconds since 1970. Never raises."""
         try:
-            async with asyncio.timeout(REQUEST_SECONDS_MAX):
-                return await self._post(target.parse(url), body, headers, timestamp=timestamp)
+            return await self._post(target.parse(url), body, headers, timestamp=timestamp)
         except Exception as error:  # noqa: BLE001 - whatever a receiver does is a failure of it
             return Outcome(_failure_of(error))
 
@@ -105,10 +106,12 @@ class Client:
         )
         sent = {**_headers(to), **headers, "content-length": str(len(body))}
         pool = self._pools[to.scheme]
-        async with pool.stream("POST", url, headers=list(sent.items()), content=body) as response:
-            with suppress(AnswerTooLong):
-                async for _ in response.aiter_stream():
-                    pass
+        async with (
+            asyncio.timeout(REQUEST_SECONDS_MAX) as patience,
+            pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+        ):
+            patience.reschedule(None)
+            await _hear_out(response)
             return _outcome_of(response, timestamp=timestamp)
 
 
@@ -116,6 +119,14 @@ class Client:
 def trusted() -> ssl.SSLContext:
     """Trusts whom the world trusts; read once, which takes as long as fifty requests."""
     return httpcore.default_ssl_context()
+
+
+async def _hear_out(response: httpcore.Response) -> None:
+    """Read the rest of an answer; the connection is closed where that does not end well."""
+    with suppress(Exception):
+        async with asyncio.timeout(REST_SECONDS_MAX):
+            async for _ in response.aiter_stream():
+                pass
 
 
 def _headers(to: Target) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What follows from a failure: a wait, and after a week of them the end of the trying."""
+"""What follows from a failure: a wait, and after a week of many the end of the trying."""
 
 import random
 from datetime import datetime, timedelta
@@ -15,7 +15,9 @@ RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 3_600.0
 # Of a wait at most: endpoints that failed together do not come back together.
 JITTER = 0.25
+# Until an endpoint is given up: both, since workers that were away for a week tried nothing.
 FAILING_DAYS_MAX = 7
+FAILING_ATTEMPTS_MIN = 20
 
 
 async def fail(turn: Turn, outcome: Outcome) -> WebhookStatus:
@@ -43,7 +45,8 @@ def _count_failure(webhook: Webhook, turn: Turn, outcome: Outcome, *, now: datet
     webhook.next_attempt_at = now + timedelta(seconds=wait_seconds(webhook.attempts, outcome))
     webhook.delivered_seq = turn.place
     webhook.lease, webhook.leased_until = None, now
-    is_given_up = now - webhook.failing_since >= timedelta(days=FAILING_DAYS_MAX)
+    is_long = now - webhook.failing_since >= timedelta(days=FAILING_DAYS_MAX)
+    is_given_up = is_long and webhook.attempts >= FAILING_ATTEMPTS_MIN
     if is_given_up or outcome.failure is Failure.GONE:
         webhook.status, webhook.disabled_at = WebhookStatus.DISABLED, now
         webhook.version += 1

@@ -18,12 +18,13 @@ from models.database import Row, fetch, fetchrow, tx
 from models.event import Kind
 from models.log import COLUMNS
 from models.webhook import interruption
-from models.webhook.client import REQUEST_SECONDS_MAX
+from models.webhook.client import REQUEST_SECONDS_MAX, REST_SECONDS_MAX
 
 # A turn begins no request after this, and goes to the end of the line.
 TURN_SECONDS_MAX = 5.0
 LEASE_SECONDS = 30
-assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX  # noqa: S101 - and time to store
+# And time to store.
+assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX + REST_SECONDS_MAX  # noqa: S101
 
 # Of the log: read and, where it does not match, passed over at once; by one endpoint, and by all
 # of one statement, which has to end long before its time-out however far behind they are.
@@ -84,6 +85,7 @@ async def take(
     *,
     failing_max: int,
     workspace_max: int,
+    further_max: int,
     held: Mapping[UUID, int],
     workspaces: Collection[UUID] | None = None,
 ) -> tuple[list[Turn], int]:
@@ -91,8 +93,9 @@ async def take(
     went on without one, and may be owed something now.
 
     Each workspace has its first before any has its second, whoever waited longest comes first,
-    at most `workspace_max` of one are held here at a time, and at most `failing_max` are taken of
-    those that failed last, which come after the others unless they waited for long.
+    at most `workspace_max` of one are held here at a time, and at most `further_max` are taken
+    beside the first of each. At most `failing_max` are taken of those that failed last, which come
+    after the others unless they waited for long.
     """
     began = time.monotonic()
     rows = await fetch(
@@ -104,6 +107,7 @@ async def take(
         list(held.values()),
         None if workspaces is None else list(workspaces),
         LEASE_SECONDS,
+        further_max,
     )
     taken = [Turn.of(row, began) for row in rows]
     try:
@@ -255,9 +259,13 @@ _TAKE = f"""
     ), chosen AS (
         SELECT id FROM (
             SELECT *, row_number() OVER (
-                PARTITION BY is_failing ORDER BY rank, leased_until NULLS FIRST) AS place
-            FROM due WHERE rank <= $3) d
-        WHERE NOT is_failing OR place <= $2
+                PARTITION BY rank > 1 ORDER BY rank, comes_last, leased_until NULLS FIRST) AS nth
+            FROM (
+                SELECT *, row_number() OVER (
+                    PARTITION BY is_failing ORDER BY rank, leased_until NULLS FIRST) AS place
+                FROM due WHERE rank <= $3) d
+            WHERE NOT is_failing OR place <= $2) d
+        WHERE rank = 1 OR nth <= $8
         ORDER BY rank, comes_last, leased_until NULLS FIRST LIMIT $1
     ), locked AS (
         SELECT w.id FROM webhooks w

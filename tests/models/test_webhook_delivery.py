@@ -102,7 +102,6 @@ async def test_a_delivery_is_signed_and_says_what_happened(
         ((429, {"retry-after": "3"}), Failure.NOT_ACCEPTED, 429),
         (Manner.RESET, Failure.BROKEN_OFF, None),
         (Manner.CLOSE, Failure.BROKEN_OFF, None),
-        (Manner.CUT_OFF, Failure.BROKEN_OFF, None),
         (Manner.SAY_NOTHING, Failure.TIMED_OUT, None),
     ],
 )

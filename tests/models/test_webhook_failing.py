@@ -1,4 +1,4 @@
-"""What follows from failures: waits, and after a week of them the end."""
+"""What follows from failures: waits, and after a week of many the end."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from models import Webhook, Workspace
 from models.webhook import target
 from models.webhook.client import Outcome
-from models.webhook.failing import wait_seconds
+from models.webhook.failing import FAILING_ATTEMPTS_MIN, wait_seconds
 from models.webhook.record import Failure, WebhookStatus
 from tests.conftest import Clock
 from tests.delivering import (
@@ -65,27 +65,47 @@ async def test_seven_days_of_failure_disable_an_endpoint(
     await clock.stop()
     async with a_receiver(lambda _: 500) as receiver:
         webhook = await a_webhook(workspace, receiver.url)
-        await deliver()
-        await clock.travel(days=7, seconds=-1)
+        for _ in range(FAILING_ATTEMPTS_MIN):
+            await deliver()
+            await clock.travel(hours=1)
+        await clock.travel(days=7, hours=-FAILING_ATTEMPTS_MIN, seconds=-1)
         await deliver()
         assert (await Webhook.get(id=webhook.id)).status is WebhookStatus.ACTIVE
-        await clock.travel(hours=1)
-        await deliver()
-        await clock.travel(days=1)
-        await deliver()
+        for _ in range(2):
+            await clock.travel(hours=1)
+            await deliver()
         tried = len(receiver.deliveries)
 
     kept = await Webhook.get(id=webhook.id)
-    assert (kept.status, kept.attempts, tried) == (WebhookStatus.DISABLED, 3, 3)
+    attempts = FAILING_ATTEMPTS_MIN + 2
+    assert (kept.status, kept.attempts, tried) == (WebhookStatus.DISABLED, attempts, attempts)
     assert await told("WEBHOOK_DISABLED") == [
         {
             "webhook": str(webhook.id),
             "failure": "NOT_ACCEPTED",
             "status_code": 500,
-            "attempts": 3,
+            "attempts": attempts,
             "from_seq": 1,
         }
     ]
+
+
+async def test_seven_days_without_a_worker_disable_nobody(
+    workspace: Workspace, clock: Clock
+) -> None:
+    await clock.stop()
+    async with a_receiver(lambda _: 500) as receiver:
+        webhook = await a_webhook(workspace, receiver.url)
+        await deliver()
+        await clock.travel(days=8)
+        for attempts in range(2, FAILING_ATTEMPTS_MIN):
+            await deliver()
+            kept = await Webhook.get(id=webhook.id)
+            assert (kept.status, kept.attempts) == (WebhookStatus.ACTIVE, attempts)
+            await clock.travel(hours=1)
+        await deliver()
+
+    assert (await Webhook.get(id=webhook.id)).status is WebhookStatus.DISABLED
 
 
 async def test_a_success_begins_the_seven_days_anew(workspace: Workspace, clock: Clock) -> None:

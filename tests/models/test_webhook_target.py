@@ -260,8 +260,6 @@ async def test_nothing_inside_is_connected_to(url: str, failure: Failure) -> Non
         ((500, {"retry-after": "120"}), Outcome(Failure.NOT_ACCEPTED, 500)),
         (Manner.RESET, Outcome(Failure.BROKEN_OFF)),
         (Manner.CLOSE, Outcome(Failure.BROKEN_OFF)),
-        (Manner.CUT_OFF, Outcome(Failure.BROKEN_OFF)),
-        (Manner.CHATTER, Outcome(None, 200)),
         (Manner.ANNOUNCE, Outcome(Failure.BROKEN_OFF)),
     ],
 )
@@ -270,6 +268,31 @@ async def test_an_answer_is_what_it_says(answer: Any, outcome: Outcome) -> None:
     async with a_receiver(lambda _: answer) as receiver:
         assert await send(receiver.url) == outcome
         assert len(receiver.deliveries) == 1
+
+
+@pytest.mark.parametrize(
+    ("manner", "rest_seconds"),
+    [
+        (Manner.NEVER_END, 0.1),
+        (Manner.STALL, 0.1),
+        (Manner.CUT_OFF, 10),
+        (Manner.CHATTER, 10),
+    ],
+)
+async def test_whoever_said_yes_has_accepted_however_the_rest_of_it_goes(
+    monkeypatch: pytest.MonkeyPatch, manner: Manner, rest_seconds: float
+) -> None:
+    monkeypatch.setattr("models.webhook.client.REST_SECONDS_MAX", rest_seconds)
+    target.allow(["127.0.0.0/8"])
+    async with (
+        a_receiver(lambda _: manner) as receiver,
+        Client(connections_max=1) as client,
+    ):
+        async with asyncio.timeout(5):
+            outcomes = [await client.send(receiver.url, b"{}", {}, timestamp=10) for _ in range(2)]
+
+        assert outcomes == [Outcome(None, 200)] * 2
+        assert receiver.connections == 2
 
 
 async def test_nobody_is_waited_for_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:

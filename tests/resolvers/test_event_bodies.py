@@ -157,7 +157,7 @@ async def _webhooks(company: BusyCompany) -> None:
     workspace = company.workspace
     lost = await a_webhook(workspace)
     [turn, *_], _ = await lease.take(
-        1, failing_max=0, workspace_max=1, held={}, workspaces=[workspace.id]
+        1, failing_max=0, workspace_max=1, further_max=0, held={}, workspaces=[workspace.id]
     )
     await failing.fail(turn, Outcome(Failure.GONE, 410))
     await Webhook.redeliver(lost.id, by=by_system(workspace), from_seq=1)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -128,6 +129,46 @@ async def test_fifty_dead_endpoints_hold_up_nobody_else(
             await well.has(lambda it: len(it.seqs) == 4)
 
             assert dead.together_max == 5
+
+
+async def test_workspaces_that_answer_slowly_leave_room_for_another(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WORKSPACE_SENDS_MAX", 2)
+    monkeypatch.setattr(webhooks, "FURTHER_SENDS_MAX", 3)
+    async with a_receiver() as slow, a_receiver() as well:
+        slow.open.clear()
+        for name in "ABCD":
+            busy = await a_workspace(name)
+            for _ in range(3):
+                await a_webhook(busy, slow.url)
+        async with working(sends_max=8) as worker:
+            await slow.has(lambda it: it.together == 7)
+            await a_webhook(workspace, well.url)
+            worker.wake(workspace.id)
+            await well.has(lambda it: it.seqs == [1])
+
+            assert slow.together_max == 7
+
+
+async def test_room_that_workspaces_share_is_taken_again_at_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(webhooks, "FURTHER_SENDS_MAX", 1)
+    other = await a_workspace("Another")
+    async with a_receiver() as quick, a_receiver() as slow:
+        for each, receiver in ((workspace, quick), (other, slow)):
+            receiver.open.clear()
+            for _ in range(2):
+                await a_webhook(each, receiver.url)
+        await Webhook.filter(workspace_id=other.id).update(leased_until=datetime.now(UTC))
+        async with working():
+            await quick.has(lambda it: it.together == 2)
+            await slow.has(lambda it: it.together == 1)
+            quick.open.set()
+            async with asyncio.timeout(5):
+                await slow.has(lambda it: it.together == 2)
 
 
 async def test_those_that_failed_leave_room_for_those_that_did_not(

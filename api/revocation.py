@@ -17,13 +17,12 @@ from api.auth import Caller
 from api.connections import Connections
 from models import log as event_log
 from models.access import Actor
-from models.errors import Unauthenticated
 from models.event import Kind
 from models.log import Event, Filter, Head
 from models.ring import Gap, LogBroken
 from models.scope.workspace_log import LogScope
 from models.stream import RETRY_SECONDS, Reader, patiently
-from models.token import actor_of_token
+from models.token import actor_of_token, actors_of_tokens
 
 log = structlog.get_logger(__name__)
 
@@ -97,13 +96,14 @@ class TokenWatch:
 
     async def _renew_those(self, are_meant: Callable[[Actor], bool]) -> None:
         """Give connections the present rights of their actors, or end them without any."""
-        for connection in list(self._connections):
-            caller: Caller = connection.session
-            if caller.token_id is None or not are_meant(caller.actor):
-                continue
-            try:
-                actor = await actor_of_token(caller.token_id)
-            except Unauthenticated:
-                connection.dismiss()
+        meant = [
+            connection
+            for connection in self._connections
+            if connection.session.token_id is not None and are_meant(connection.session.actor)
+        ]
+        live = await actors_of_tokens({connection.session.token_id for connection in meant})
+        for connection in meant:
+            if found := live.get(connection.session.token_id):
+                connection.session = replace(connection.session, actor=found[0])
             else:
-                connection.session = replace(caller, actor=actor)
+                connection.dismiss()

@@ -118,6 +118,10 @@ class Answers:
         self.begin(key, execute)
         return await self._running[key].answer()
 
+    def running(self, key: Hashable) -> Execution | None:
+        """The execution whose answer is not there yet."""
+        return self._running.get(key)
+
     def kept(self, key: Hashable) -> Answer | None:
         """An answer that is there already, and new enough."""
         kept = self._kept.get(key)
@@ -185,7 +189,10 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         async for items in feed.batches:
             for start in range(0, len(items), TOGETHER_MAX):
                 together = items[start : start + TOGETHER_MAX]
-                told = [payload for item in together if (payload := self._kept(item))]
+                if len(together) == 1:
+                    told = [payload] if (payload := await self._joined(together[0])) else []
+                else:
+                    told = [payload for item in together if (payload := self._kept(item))]
                 if len(told) == len(together):
                     yield Encoded(told)
                 else:
@@ -198,6 +205,15 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
             self._begin(shown)
         return Encoded([await self._payload(shown) for shown in batch])
 
+    async def _joined(self, item: Item) -> str | None:
+        """The same, also of an execution that others have begun: most of a crowd come to that."""
+        if not isinstance(item, Logged):
+            return None
+        running = ANSWERS.running(_key(self._share_of(item.sight), item))
+        if running is None:
+            return self._kept(item)
+        return self._suited(await running.answer())
+
     def _kept(self, item: Item) -> str | None:
         """What others were told of an item, where this subscriber is told the same."""
         if not isinstance(item, Logged):
@@ -206,8 +222,10 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         if item.event.kind in share.personal:
             return None
         answer = ANSWERS.kept(_key(share, item))
-        suits = answer is not None and answer.notes.suits(self._context.by.agent_id)
-        return answer.payload if answer is not None and suits else None
+        return None if answer is None else self._suited(answer)
+
+    def _suited(self, answer: Answer) -> str | None:
+        return answer.payload if answer.notes.suits(self._context.by.agent_id) else None
 
     def _begin(self, shown: Shown) -> None:
         item = shown.item

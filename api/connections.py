@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Hashable, Iterator
-from contextlib import aclosing
+from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -102,24 +101,16 @@ class Connections:
         return len(concerned)
 
 
-async def while_admitted(results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The results for somebody with a token; raises Unauthenticated when one says that it ended.
+def require_admitted(result: Any) -> None:
+    """Raise Unauthenticated when a result for somebody with a token says that it ended.
 
     To send that result would be to end the operation for good, and no client would go on with it
     under a new token.
     """
-    async with aclosing(results):
-        async for result in results:
-            if isinstance(result, ExecutionResult) and _says_unauthenticated(result):
-                raise Unauthenticated
-            yield result
-
-
-def _says_unauthenticated(result: ExecutionResult) -> bool:
-    return any(
-        (error.extensions or {}).get("code") == Unauthenticated.code
-        for error in result.errors or ()
-    )
+    if not isinstance(result, ExecutionResult) or not result.errors:
+        return
+    if any((error.extensions or {}).get("code") == Unauthenticated.code for error in result.errors):
+        raise Unauthenticated
 
 
 class Strangers:

@@ -13,7 +13,7 @@ Mutations are not run here: a client that leaves ends its operation half-way.
 import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.connections import TooManyConnections, while_admitted
+from api.connections import TooManyConnections, require_admitted
 from api.graphql import ended, payload_of, refused, request_id_of
 from api.http_protocol import STREAM_EXTENSION
 from api.limits import GraphQLRequest
@@ -130,9 +130,10 @@ class EventStream:
                 operation_extensions=self._asked.extensions,
                 allowed_operation_types=(OperationType.QUERY, OperationType.SUBSCRIPTION),
             )
-            async with aclosing(while_admitted(results)) as admitted:
-                async for result in admitted:
-                    for payload in _payloads(result):
+            async with aclosing(results):
+                async for result in results:
+                    require_admitted(result)
+                    for payload in _payloads(cast("ExecutionResult", result)):
                         await _write(send, _next(payload))
                     # Sending does not wait while there is room, nor once the peer is gone.
                     await asyncio.sleep(0)

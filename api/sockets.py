@@ -33,7 +33,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from api.connections import Allowance, TooManyConnections, while_admitted
+from api.connections import Allowance, TooManyConnections, require_admitted
 from api.limits import GraphQLRequest, Malformed, Unstorable, require_message
 from models.errors import Unauthenticated
 from resolvers.masking import extensions
@@ -195,8 +195,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
                 operation_extensions=extensions,
                 allowed_operation_types=(OperationType.QUERY, OperationType.SUBSCRIPTION),
             )
-            async with aclosing(while_admitted(results)) as admitted:
-                await self._send_result_stream(operation, admitted)
+            async with aclosing(results):
+                await self._send_result_stream(operation, results)
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)
@@ -214,6 +214,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Socket, None]):
         begin = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         adapter = cast("SocketAdapter", self.websocket)
         async for result in result_source:
+            require_admitted(result)
             if isinstance(result, PreExecutionError):
                 await self._handle_pre_execution_error(operation, result)
                 return

@@ -149,7 +149,7 @@ class Follower:
 
         Raises LogBroken, Gap.
         """
-        behind = any(track.floor > self.seq for track in self._ready)
+        behind = self._is_behind
         if self.ring.ended is not None and (behind or not self._ready):
             raise self.ring.ended
         if behind:
@@ -165,16 +165,26 @@ class Follower:
 
     def is_overtaken(self, by: Callable[[Event], bool]) -> bool:
         """Whether such an event came since the last that were taken; also when nobody can tell."""
-        return any(track.floor > self.seq for track in self._ready) or any(map(by, self._new()))
+        return self._is_behind or any(map(by, self._new()))
+
+    @property
+    def _is_behind(self) -> bool:
+        for track in self._ready:  # noqa: SIM110 - a crowd asks, and a generator costs much of it
+            if track.floor > self.seq:
+                return True
+        return False
 
     def _new(self) -> list[Event]:
-        found: dict[int, Event] = {}
+        found: list[Event] = []
         for track in self._ready:
             for event in reversed(track.events):
                 if event.seq <= self.seq:
                     break
-                found[event.seq] = event
-        return [found[seq] for seq in sorted(found)] if len(found) > 1 else list(found.values())
+                found.append(event)
+        if len(found) < 2:
+            return found
+        by_seq = {event.seq: event for event in found}
+        return [by_seq[seq] for seq in sorted(by_seq)]
 
     async def wait(self, until: float | None) -> None:
         """Until there is something to take, or until a time of the loop's clock."""

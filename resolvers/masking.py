@@ -7,6 +7,7 @@ and the request id; the caller reads "Internal error".
 import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import strawberry
@@ -40,6 +41,13 @@ class Encoded(tuple[str, ...]):
     """Payloads of messages, encoded: what stands in for the data of a subscription's result."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """All that a subscription will tell: what stands in for the data of the one result it has."""
+
+    told: AsyncGenerator[Encoded, None]
 
 
 class Extensions(SchemaExtensionsRunner):
@@ -112,7 +120,7 @@ class MaskedSchema(strawberry.Schema):
     async def _handle_execution_result(
         self, context: ExecutionContext, result: Any, *given: Any, **options: Any
     ) -> ExecutionResult:
-        if isinstance(result.data, Encoded):
+        if isinstance(result.data, Live):
             # Nothing is left to be done with it.
             return ExecutionResult(data=cast("Any", result.data), errors=None)
         return await super()._handle_execution_result(context, result, *given, **options)
@@ -126,7 +134,17 @@ class MaskedSchema(strawberry.Schema):
 async def _shown_stream(source: StreamResult, context: Any) -> AsyncGenerator[Any, None]:
     async with aclosing(source):
         async for result in source:
-            yield _shown(result, context) if isinstance(result, ExecutionResult) else result
+            if not isinstance(result, ExecutionResult):
+                yield result
+            elif not isinstance(result.data, Live):
+                yield _shown(result, context)
+            else:
+                async with aclosing(result.data.told) as told:
+                    try:
+                        async for encoded in told:
+                            yield ExecutionResult(data=cast("Any", encoded), errors=None)
+                    except Exception as error:  # noqa: BLE001 - the engine makes a result of it
+                        yield _shown(await source.athrow(error), context)
 
 
 def _shown(result: ExecutionResult, context: Any) -> ExecutionResult:

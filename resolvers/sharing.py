@@ -8,7 +8,7 @@ execution of its own.
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ from models.subscription import Item, Logged, Snapshot
 from resolvers.context import Context
 from resolvers.guard import OPERATION_TIMEOUT_SECONDS, timed_out
 from resolvers.limits import DOCUMENTS_CACHED_MAX, operations, parsed
-from resolvers.masking import Encoded, cause_of, present
+from resolvers.masking import Encoded, Live, cause_of, present
 from resolvers.onlooker import Notes
 
 ANSWERS_KEPT_MAX = 2_048
@@ -62,10 +62,12 @@ class Shown:
     show: Callable[[Item], Any]
 
 
-class Batch(list[Shown]):
-    """What a subscription shows at once."""
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Everything that a subscription will show, as much at a time as came at once, and how."""
 
-    __slots__ = ()
+    batches: AsyncGenerator[list[Item], None]
+    show: Callable[[Item], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +165,13 @@ class Answers:
 
     def begin(self, key: Key, execute: Execute) -> None:
         """See to it that there will be an answer, without waiting for it."""
-        if key in self._running or self._find(key):
+        if key in self._running or self.kept(key):
             return
         running = self._running[key] = Execution(self.unshared(key[0].sight, execute))
         running.task.add_done_callback(lambda done: self._ended(key, done))
 
     async def of(self, key: Key, execute: Execute) -> Answer:
-        kept = self._find(key)
+        kept = self.kept(key)
         if kept is not None:
             return kept
         self.begin(key, execute)
@@ -180,7 +182,12 @@ class Answers:
         async with self._turns.turn(sight.workspace_id):
             return await execute()
 
-    def _find(self, key: Hashable) -> Answer | None:
+    def running(self, key: Hashable) -> Execution | None:
+        """The execution whose answer is not there yet."""
+        return self._running.get(key)
+
+    def kept(self, key: Hashable) -> Answer | None:
+        """An answer that is there already, and new enough."""
         kept = self._kept.get(key)
         return kept if kept is not None and kept.is_new else None
 
@@ -214,10 +221,11 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
     """Executes what a subscription shows: a batch of items at a time, each with fresh loaders."""
 
     _share: Share | None = None
+    _sight: Sight | None = None
     _question: Hashable = None
 
     def build_per_event_executor(self, payload: Any) -> Any:
-        if isinstance(payload, Batch):
+        if isinstance(payload, Feed):
             return _Delivery(self, payload)
         return self._of_one_event(payload)
 
@@ -227,12 +235,46 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
         executor._relevant_sub_fields = {}  # noqa: SLF001 - graphql-core lets copies share it
         return executor
 
-    async def encoded(self, batch: Batch) -> Encoded:
-        """What each item of the batch is to this subscriber, in their order."""
-        if len(batch) > 1:
-            for shown in batch:
-                self._begin(shown)
+    async def told(self, feed: Feed) -> AsyncGenerator[Encoded, None]:
+        """What each item of the feed is to this subscriber, in their order."""
+        async for items in feed.batches:
+            if len(items) == 1:
+                told = [payload] if (payload := await self._joined(items[0])) else []
+            else:
+                told = [payload for item in items if (payload := self._kept(item))]
+            if len(told) == len(items):
+                yield Encoded(told)
+            else:
+                yield await self._encoded([Shown(item, feed.show) for item in items])
+
+    async def _encoded(self, batch: list[Shown]) -> Encoded:
+        if len(batch) == 1:
+            return Encoded([await self._payload(batch[0])])
+        for shown in batch:
+            self._begin(shown)
         return Encoded([await self._payload(shown) for shown in batch])
+
+    async def _joined(self, item: Item) -> str | None:
+        """The same, also of an execution that others have begun: most of a crowd come to that."""
+        if not isinstance(item, Logged):
+            return None
+        running = ANSWERS.running(_key(self._share_of(item.sight), item))
+        if running is None:
+            return self._kept(item)
+        return self._suited(await running.answer())
+
+    def _kept(self, item: Item) -> str | None:
+        """What others were told of an item, where this subscriber is told the same."""
+        if not isinstance(item, Logged):
+            return None
+        share = self._share_of(item.sight)
+        if item.event.kind in share.personal:
+            return None
+        answer = ANSWERS.kept(_key(share, item))
+        return None if answer is None else self._suited(answer)
+
+    def _suited(self, answer: Answer) -> str | None:
+        return answer.payload if answer.notes.suits(self._context.by.agent_id) else None
 
     def _begin(self, shown: Shown) -> None:
         item = shown.item
@@ -262,7 +304,7 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _share_of(self, sight: Sight) -> Share:
         share = self._share
-        if share is None or (share.sight is not sight and share.sight != sight):
+        if share is None or (self._sight is not sight and share.sight != sight):
             if self._question is None:
                 self._question = _question(self.operation, self.variable_values.coerced)
             key = (self._question, sight)
@@ -270,6 +312,7 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
             if share is None:
                 share = _shares[key] = Share(sight, set())
             self._share = share
+        self._sight = sight
         return share
 
     @property
@@ -320,13 +363,16 @@ class SharingExecutor(StrawberryGraphQLCoreExecutionContext):
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """What graphql-core calls an executor of one event, of several that came at once."""
+    """What graphql-core calls an executor of one event, of all that a subscription will show.
+
+    All is one event to the engine: its layers are passed once, and not with every event.
+    """
 
     executor: SharingExecutor
-    batch: Batch
+    feed: Feed
 
-    async def execute_operation(self, _serially: bool | None = None) -> ExecutionResult:  # noqa: FBT001
-        return ExecutionResult(cast("Any", await self.executor.encoded(self.batch)), None)
+    def execute_operation(self, _serially: bool | None = None) -> ExecutionResult:  # noqa: FBT001
+        return ExecutionResult(cast("Any", Live(self.executor.told(self.feed))), None)
 
 
 def encoded(result: execution.ExecutionResult) -> Encoded:

@@ -33,7 +33,7 @@ from resolvers.conversation import Conversation
 from resolvers.history import EventFilter
 from resolvers.ids import decode
 from resolvers.settings import Id
-from resolvers.sharing import Batch, Shown
+from resolvers.sharing import Feed
 from resolvers.ticket import Ticket
 from resolvers.types import Agent
 
@@ -165,13 +165,12 @@ class Subscription:
 
 async def _stream(
     info: Info, scope: Scope, after: str | None, show: Callable[[Item], Any] | None = None
-) -> AsyncGenerator[Batch, None]:
-    """What a scope tells, as much at a time as came at once."""
-    show, by = show or _show, info.context.by
+) -> AsyncGenerator[Feed, None]:
+    """What a scope tells, in one piece."""
+    by = info.context.by
     batches = subscribe_in_batches(info.context.reader, scope, by=by, after=after)
     async with aclosing(batches):
-        async for batch in batches:
-            yield Batch([Shown(item, show) for item in batch])
+        yield Feed(batches, show or _show)
 
 
 def _show(item: Item) -> Any:

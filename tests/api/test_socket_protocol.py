@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from api.limits import SocketLimits
-from api.socket_protocol import SOCKET_OPTIONS
+from api.socket_protocol import SOCKET_OPTIONS, frame_of
 from tests.api.place import PATIENCE_SECONDS, Place, Session, serving
 
 
@@ -444,3 +445,12 @@ async def test_a_peer_that_answers_is_kept() -> None:
         await subscribe(peer, "{ requestId }")
 
         assert (await hear(peer))["type"] == "next"
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+async def test_a_frame_written_at_once_is_the_one_that_the_library_makes(size: int) -> None:
+    payload = b"x" * size
+
+    expected = Frame(Opcode.TEXT, payload).serialize(mask=False, extensions=[])
+
+    assert frame_of(payload) == expected

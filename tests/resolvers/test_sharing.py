@@ -14,6 +14,7 @@ import pytest
 from models import Agent, database, log
 from models.access import Actor, Role
 from models.errors import Busy
+from models.ring import LogBroken
 from models.stream import Reader
 from models.token import actor_of
 from models.wakeup import Wakeups
@@ -470,3 +471,21 @@ async def test_a_stream_keeps_nothing_of_the_events_that_it_has_told(
         await until(subscriber, "CONVERSATION_OPENED")
 
     assert len(executor._relevant_sub_fields) == kept
+
+
+async def test_what_breaks_a_stream_is_told_once_and_ends_it(
+    company: Company, office: Office
+) -> None:
+    subscriber = await office.subscribe(await actor(company.agent), QUEUE, id=company.id("Queue"))
+    await a_message(company.channel)
+    await subscriber.next()
+
+    office.reader._rings[company.workspace.id].end(LogBroken("The log has a hole."))
+    results = [text async for result in subscriber.stream for text in encoded(result)]
+
+    [error] = orjson.loads(results[0])["errors"]
+    assert len(results) == 1
+    assert (error["message"], error["extensions"]["code"]) == (
+        "Internal error",
+        "INTERNAL_SERVER_ERROR",
+    )

@@ -465,7 +465,7 @@ async def test_who_froze_sends_nothing_any_more(
     async with a_receiver() as receiver:
         await a_webhook(workspace, receiver.url)
         monkeypatch.setattr("models.webhook.turn.TURN_SECONDS_MAX", 0)
-        monkeypatch.setattr(webhooks, "BURST_ROUNDS_MAX", 3)
+        monkeypatch.setattr(webhooks, "BURST_SECONDS_MAX", 0.1)
         await deliver()
 
     assert receiver.deliveries == []

@@ -26,6 +26,7 @@ described(
 described(
     Failure,
     "WebhookFailure",
+    NOT_WRITTEN="The server could not write the event that comes next, so that nothing was sent.",
     TIMED_OUT="It did not answer in time.",
     UNREACHABLE="Its name has no address, or nobody listens there.",
     BROKEN_OFF="The connection ended before the answer did.",

@@ -26,9 +26,10 @@ described(
 described(
     Failure,
     "WebhookFailure",
+    NOT_WRITTEN="The server could not write the event that comes next, so that nothing was sent.",
     TIMED_OUT="It did not answer in time.",
     UNREACHABLE="Its name has no address, or nobody listens there.",
-    BROKEN_OFF="The connection ended before the answer did.",
+    BROKEN_OFF="The connection ended before it answered.",
     TLS_FAILED="Its certificate is not valid for its name, or it speaks no TLS.",
     REFUSED_TARGET="Its name stands for an address that webhooks may not reach.",
     NOT_ACCEPTED="It answered with another status than 2xx.",

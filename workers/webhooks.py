@@ -33,7 +33,8 @@ RETRY_SECONDS_MAX = 4.0
 REPORT_EVERY_SECONDS = 60.0
 # After a stop, for the requests under way; the rest of them is cut off, and repeated by others.
 STOP_SECONDS = 3.0
-BURST_ROUNDS_MAX = 1_000
+# A burst begins no more requests after this, however much is owed.
+BURST_SECONDS_MAX = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -69,22 +70,30 @@ class Deliverer:
             self._tell()
 
     async def burst(self) -> None:
-        """Deliver until nothing is owed to an endpoint that would take it now."""
+        """Deliver until nothing is owed to an endpoint that would take it now, or until the time
+        is over: then what is left is told.
+        """
+        ending = asyncio.get_running_loop().call_later(BURST_SECONDS_MAX, self.stop)
         async with Client(connections_max=self._sends_max) as client:
             try:
-                for _ in range(BURST_ROUNDS_MAX):
-                    self._anywhere = True
-                    taken = await retrying(lambda: self._look(client))
-                    if self.is_stopping or not taken:
-                        break
-                    under_way = set(self._turns)
-                    if under_way:
-                        await asyncio.wait(under_way)
-                    if taken == len(under_way) and not any(it.result() for it in under_way):
-                        break  # whatever broke would break again
+                await self._deliver_all(client)
             finally:
+                ending.cancel()
                 await self._finish()
         self._tell()
+        if self.is_stopping:
+            left = await lease.left()
+            log.warning("webhooks left", webhooks=left.webhooks, events_behind=left.events_behind)
+
+    async def _deliver_all(self, client: Client) -> None:
+        while not self.is_stopping:
+            self._anywhere = True
+            taken = await retrying(lambda: self._look(client))
+            under_way = set(self._turns)
+            if under_way:
+                await asyncio.wait(under_way)
+            if not taken or (taken == len(under_way) and not any(it.result() for it in under_way)):
+                break  # whatever broke would break again
 
     def wake(self, workspace_id: UUID | None) -> None:
         """A hint that a log has grown; None when any may have."""

@@ -49,8 +49,8 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 AND (attempts = 0) = (failure IS NULL)
                 AND (attempts > 0 OR next_attempt_at IS NULL)),
             CONSTRAINT webhooks_failure_known CHECK (failure IN (
-                'TIMED_OUT', 'UNREACHABLE', 'BROKEN_OFF', 'TLS_FAILED', 'REFUSED_TARGET',
-                'NOT_ACCEPTED', 'GONE')),
+                'NOT_WRITTEN', 'TIMED_OUT', 'UNREACHABLE', 'BROKEN_OFF', 'TLS_FAILED',
+                'REFUSED_TARGET', 'NOT_ACCEPTED', 'GONE')),
             CONSTRAINT webhooks_disabled_for_a_failure CHECK (
                 (status = 'DISABLED') = (disabled_at IS NOT NULL)
                 AND (status <> 'DISABLED' OR failure IS NOT NULL)),

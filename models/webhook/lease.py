@@ -137,6 +137,21 @@ async def release(turn: Turn) -> None:
     await _release([turn])
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is not delivered: to how many endpoints, and how many numbers they have not passed."""
+
+    webhooks: int
+    events_behind: int
+
+
+async def left() -> Left:
+    """Of all endpoints that are sent anything, also those that wait after a failure."""
+    row = await fetchrow(_LEFT)
+    assert row is not None  # noqa: S101 - an aggregate
+    return Left(row["webhooks"], row["events_behind"])
+
+
 async def _release(turns: Sequence[Turn]) -> None:
     await fetch(
         """
@@ -330,4 +345,10 @@ _STORE = """
         delivered_at = CASE WHEN $5 IS NULL THEN delivered_at ELSE relevo_now() END
     WHERE id = $1 AND lease = $2 AND version = $3
     RETURNING id
+"""
+_LEFT = """
+    SELECT count(*) AS webhooks, coalesce(sum(e.seq - w.delivered_seq), 0)::bigint AS events_behind
+    FROM webhooks w CROSS JOIN LATERAL (
+        SELECT seq FROM events WHERE workspace_id = w.workspace_id ORDER BY seq DESC LIMIT 1) e
+    WHERE w.status = 'ACTIVE' AND e.seq > w.delivered_seq
 """

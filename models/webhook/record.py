@@ -44,8 +44,9 @@ class WebhookStatus(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why a webhook did not take what it was sent last."""
+    """Why a webhook did not take what comes next."""
 
+    NOT_WRITTEN = "NOT_WRITTEN"
     TIMED_OUT = "TIMED_OUT"
     UNREACHABLE = "UNREACHABLE"
     BROKEN_OFF = "BROKEN_OFF"

@@ -20,9 +20,10 @@ HOST_LENGTH_MAX = 253
 Address = IPv4Address | IPv6Address
 PORTS = {"https": 443, "http": 80}
 
-# What `urlsplit` would drop in silence, what other parsers take for a slash, and what has to be
-# percent-encoded; a host may be written in any script.
-_unusable = re.compile(r"[\x00-\x20\x7f\\]")
+# What `urlsplit` would drop in silence, what other parsers take for a slash, what has to be
+# percent-encoded, and what UTF-8 has not; a host may be written in any script.
+_unusable = re.compile(r"[\x00-\x20\x7f-\x9f\\\ud800-\udfff]")
+_control = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _host = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 # Resolvers take 127.1, 0x7f000001, 0177.0.0.1 and 2130706433 for addresses of IPv4.
 _number = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
@@ -122,7 +123,9 @@ def require_url(url: str) -> None:
 def parse(url: str) -> Target:
     """The parts of a URL; raises ValueError saying what is wrong with it."""
     if _unusable.search(url):
-        raise ValueError("it has a space, a control character or a backslash in it")
+        raise ValueError(
+            "it has a space, a control character, a backslash or half a character in it"
+        )
     parts = _split(url)
     if parts.scheme not in PORTS:
         raise ValueError("it does not begin with https://")
@@ -199,6 +202,8 @@ def _user_of(parts: SplitResult) -> tuple[str, str] | None:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if ":" in user:
         raise ValueError("a user's name has no colon")
+    if _control.search(user + password):
+        raise ValueError("a user has no control character in name or password")
     return user, password
 
 

@@ -2,19 +2,25 @@
 
 import time
 from collections.abc import Callable
+from uuid import UUID
 
 import orjson
+import structlog
 
+from models.database import Row
 from models.log import Event, Position
 from models.webhook import failing, lease, signature
 from models.webhook.body import body_of
 from models.webhook.client import Client, Outcome
 from models.webhook.lease import TURN_SECONDS_MAX, Turn, TurnLost
+from models.webhook.record import Failure
 
 # The place is kept after so many events, or so much time, or at the end: what was accepted since
 # is sent again after a crash.
 STORE_EVENTS = 50
 STORE_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
 
 
 class Sending:
@@ -52,31 +58,38 @@ class Sending:
             for row in turn.events:
                 if is_stopping() or turn.age_seconds > TURN_SECONDS_MAX:
                     return None
-                event = Event.of(row)
-                outcome = await self._send(event)
+                outcome = await self._send(row)
                 if outcome.failure is not None:
                     # What comes before it did not match, or was accepted.
-                    turn.place = event.seq - 1
+                    turn.place = row["seq"] - 1
                     return outcome
-                await self._count(event, outcome)
+                await self._count(row["seq"], outcome)
             turn.place = turn.read_to
             await lease.read_on(turn)
         turn.place = turn.read_to
         return None
 
-    async def _send(self, event: Event) -> Outcome:
+    async def _send(self, row: Row) -> Outcome:
         turn = self._turn
-        position = Position(turn.epoch, event.seq, event.logged_at)
-        body = orjson.dumps(body_of(event, position))
-        id = signature.message_id(turn.epoch, event.seq)
+        try:
+            body = _written(Event.of(row), turn.epoch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others have their events
+            log.warning(
+                "webhook event not written",
+                webhook=str(turn.webhook_id),
+                seq=row["seq"],
+                error=repr(error),
+            )
+            return Outcome(Failure.NOT_WRITTEN)
+        id = signature.message_id(turn.epoch, row["seq"])
         # The database's clock, without asking it for every request.
         timestamp = int(turn.began_at.timestamp() + turn.age_seconds)
         headers = signature.headers(id, timestamp, body, turn.secrets)
         self.sent += 1
         return await self._client.send(turn.url, body, headers, timestamp=timestamp)
 
-    async def _count(self, event: Event, outcome: Outcome) -> None:
-        self._turn.place = event.seq
+    async def _count(self, seq: int, outcome: Outcome) -> None:
+        self._turn.place = seq
         self._status_code = outcome.status_code
         self._accepted += 1
         if self._accepted >= STORE_EVENTS or time.monotonic() - self._stored > STORE_SECONDS:
@@ -95,3 +108,7 @@ class Sending:
             pass
         finally:
             await lease.release(self._turn)
+
+
+def _written(event: Event, epoch: UUID) -> bytes:
+    return orjson.dumps(body_of(event, Position(epoch, event.seq, event.logged_at)))

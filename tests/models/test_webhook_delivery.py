@@ -422,18 +422,28 @@ async def test_what_could_not_be_read_is_free_again(
     assert len(await turns()) == 1
 
 
-async def test_what_this_version_cannot_read_stops_only_who_gets_it(workspace: Workspace) -> None:
+async def test_what_cannot_be_written_is_a_failure_of_who_gets_it_alone(
+    workspace: Workspace, clock: Clock
+) -> None:
+    await clock.stop()
     async with a_receiver() as receiver, a_receiver() as other:
         stopped = await a_webhook(workspace, receiver.url)
         await a_webhook(await a_workspace("Other"), other.url)
         await happen(workspace, 1)
         await fetch("UPDATE events SET actor_kind = 'ROBOT' WHERE seq = 2")
-        await deliver()
+        for attempts in (1, 2):
+            await deliver()
+            await deliver()
+            kept = await Webhook.get(id=stopped.id)
+            assert (kept.failure, kept.attempts) == (Failure.NOT_WRITTEN, attempts)
+            await clock.travel(minutes=1)
         assert (receiver.seqs, other.seqs) == ([1], [1])
 
         await fetch("UPDATE events SET actor_kind = 'SYSTEM' WHERE seq = 2")
         await deliver()
-        assert await place_of(stopped) == 2
+
+    kept = await Webhook.get(id=stopped.id)
+    assert (kept.delivered_seq, kept.failure) == (2, None)
 
 
 async def test_nobody_takes_a_turn_that_another_has_until_it_lapses(
@@ -465,7 +475,7 @@ async def test_who_froze_sends_nothing_any_more(
     async with a_receiver() as receiver:
         await a_webhook(workspace, receiver.url)
         monkeypatch.setattr("models.webhook.turn.TURN_SECONDS_MAX", 0)
-        monkeypatch.setattr(webhooks, "BURST_ROUNDS_MAX", 3)
+        monkeypatch.setattr(webhooks, "BURST_SECONDS_MAX", 0.1)
         await deliver()
 
     assert receiver.deliveries == []

@@ -204,6 +204,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str, str | None, dict[str, str]]] 
         {},
     ),
     "no URL": ("webhookUpdate", {"url": "example.com"}, "BAD_USER_INPUT", None, {}),
+    "a control character": (
+        "webhookUpdate",
+        {"url": "https://ada:\x85@example.com/"},
+        "BAD_USER_INPUT",
+        None,
+        {},
+    ),
     "a filter of nothing": (
         "webhookUpdate",
         {"filter": {"kinds": []}},

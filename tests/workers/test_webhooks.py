@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from models import Webhook, Workspace
 from models.database import fetchrow, fetchval
-from models.webhook import lease, target
+from models.webhook import lease, signature, target
 from tests.conftest import Clock
 from tests.delivering import (
     a_process,
@@ -35,6 +36,35 @@ def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     target.allow(["127.0.0.0/8"])
     yield
     target.allow([])
+
+
+async def test_a_burst_ends_in_time_and_says_what_is_left(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "BURST_SECONDS_MAX", 0.3)
+    async with a_receiver() as receiver, a_receiver(lambda _: 500) as failing:
+        webhook = await a_webhook(workspace, receiver.url)
+        other = await a_workspace("Another")
+        await a_webhook(other, failing.url)
+        await happen_at_once(workspace, 20_000)
+        with capture_logs() as told:
+            async with asyncio.timeout(5):
+                await deliver()
+
+    kept = await Webhook.get(id=webhook.id)
+    behind = 20_001 - kept.delivered_seq + 1
+    assert 0 < kept.delivered_seq == len(receiver.seqs) < 20_001
+    [left] = [each for each in told if each["event"] == "webhooks left"]
+    assert (left["webhooks"], left["events_behind"]) == (2, behind)
+
+
+async def test_a_burst_that_is_done_leaves_nothing_to_say(workspace: Workspace) -> None:
+    async with a_receiver() as receiver:
+        await a_webhook(workspace, receiver.url)
+        with capture_logs() as told:
+            await deliver()
+
+    assert [each["event"] for each in told] == ["webhooks sent"]
 
 
 async def test_two_workers_never_send_to_one_endpoint_at_the_same_time(
@@ -243,16 +273,16 @@ async def test_a_turn_that_breaks_is_taken_again_but_not_at_once(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken: list[float] = []
+    headers = signature.headers
 
-    def break_twice(*_: Any) -> dict[str, Any]:
+    def break_twice(*arguments: Any) -> dict[str, str]:
         broken.append(asyncio.get_running_loop().time())
-        if len(broken) > 2:
-            monkeypatch.undo()
-            target.allow(["127.0.0.0/8"])
-        raise KeyError("seq")
+        if len(broken) <= 2:
+            raise KeyError("seq")
+        return headers(*arguments)
 
     monkeypatch.setattr(webhooks, "LOOK_SECONDS", 0.3)
-    monkeypatch.setattr("models.webhook.turn.body_of", break_twice)
+    monkeypatch.setattr(signature, "headers", break_twice)
     async with a_receiver() as receiver, working():
         await a_webhook(workspace, receiver.url)
         await receiver.has(lambda it: it.seqs == [1])

@@ -29,6 +29,8 @@ _DUE = f"""
     SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id {_LATE}
 """
 
+_LOCK_TEAMS = "SELECT id FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+
 
 async def lapse_answers(batch_size: int) -> int:
     """Give one batch of unanswered conversations back to their queues; returns how many.
@@ -73,10 +75,10 @@ async def _lock_teams(
         batch_size,
         only,
     )
-    locked = await transaction.fetch(
-        "SELECT id FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        [row["id"] for row in late],
-    )
+    ids = [row["id"] for row in late]
+    free = await transaction.fetch(f"{_LOCK_TEAMS} SKIP LOCKED", ids)
+    # Where all are worked on, whoever waits has its turn.
+    locked = free or await transaction.fetch(_LOCK_TEAMS, ids)
     return [row["id"] for row in locked]
 
 

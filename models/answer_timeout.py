@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from models import assignment, decision, event, queue
+from models import assignment, batch, decision, event, queue
 from models.access import Actor
 from models.assignment import Ending
-from models.database import Row, Transaction, encode, tx
+from models.database import Row, Transaction, encode
 from models.decision import Rule
 
 _UNANSWERED = """
@@ -29,36 +29,56 @@ _DUE = f"""
     SELECT c.id, c.workspace_id, c.contact_id, c.channel_id, c.team_id, c.assignee_id {_LATE}
 """
 
+_LOCK_TEAMS = "SELECT id FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+
 
 async def lapse_answers(batch_size: int) -> int:
     """Give one batch of unanswered conversations back to their queues; returns how many.
 
     They keep their waiting time, and their agents are passed over for them as long again. What
     somebody works on is locked and skipped; the condition is asked again under the locks, so that
-    an answer committed first wins.
+    an answer committed first wins. One that cannot be given back stops no other.
     """
-    async with tx() as transaction:
-        team_ids = await _lock_teams(transaction, batch_size)
+
+    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
+        team_ids = await _lock_teams(transaction, batch_size, only)
         candidates = await transaction.fetch(
-            f"{_DUE} AND t.id = ANY($1) ORDER BY c.id LIMIT $2 FOR NO KEY UPDATE OF c SKIP LOCKED",
+            f"""
+            {_DUE} AND t.id = ANY($1) AND ($3::uuid[] IS NULL OR c.id = ANY($3))
+            ORDER BY c.id LIMIT $2 FOR NO KEY UPDATE OF c SKIP LOCKED
+            """,
             team_ids,
             batch_size,
+            only,
         )
-        due = await transaction.fetch(
-            f"{_DUE} AND c.id = ANY($1) ORDER BY a.unanswered_since, c.id",
-            [row["id"] for row in candidates],
-        )
-        if due:
-            await _give_back(transaction, due)
+        return [row["id"] for row in candidates]
+
+    return await batch.run(lock, _lapse)
+
+
+async def _lapse(transaction: Transaction, ids: list[UUID]) -> int:
+    due = await transaction.fetch(
+        f"{_DUE} AND c.id = ANY($1) ORDER BY a.unanswered_since, c.id", ids
+    )
+    if due:
+        await _give_back(transaction, due)
     return len(due)
 
 
-async def _lock_teams(transaction: Transaction, batch_size: int) -> list[UUID]:
-    late = await transaction.fetch(f"SELECT DISTINCT t.id {_LATE} LIMIT $1", batch_size)
-    locked = await transaction.fetch(
-        "SELECT id FROM teams WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-        [row["id"] for row in late],
+async def _lock_teams(
+    transaction: Transaction, batch_size: int, only: list[UUID] | None
+) -> list[UUID]:
+    late = await transaction.fetch(
+        f"""
+        SELECT DISTINCT t.id {_LATE} AND ($2::uuid[] IS NULL OR c.id = ANY($2)) LIMIT $1
+        """,
+        batch_size,
+        only,
     )
+    ids = [row["id"] for row in late]
+    free = await transaction.fetch(f"{_LOCK_TEAMS} SKIP LOCKED", ids)
+    # Where all are worked on, whoever waits has its turn.
+    locked = free or await transaction.fetch(_LOCK_TEAMS, ids)
     return [row["id"] for row in locked]
 
 

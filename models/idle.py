@@ -1,8 +1,12 @@
 """Timed closing: conversations in which nothing happened for the period that applies."""
 
+from uuid import UUID
+
+from models import batch
+from models.batch import lock_free
 from models.closing import close_automatically
 from models.closure import Cause
-from models.database import tx
+from models.database import Transaction
 from models.idle_policy import CLOSES, PERIOD, POLICIES
 
 _QUIET = """c.last_activity_at
@@ -54,11 +58,19 @@ async def close_idle(batch_size: int) -> int:
 
     A conversation that somebody works on is locked and skipped; the condition is asked again
     under the lock, so that activity committed first wins. Set-based: one closing costs no
-    statement of its own.
+    statement of its own. One that cannot be closed stops no other.
     """
-    async with tx() as transaction:
-        candidates = await transaction.fetch(_LOCK, batch_size)
-        due = await transaction.fetch(_DUE, [row["id"] for row in candidates])
-        if due:
-            await close_automatically(transaction, [row["id"] for row in due], Cause.INACTIVE)
+
+    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
+        if only is not None:
+            return await lock_free(transaction, only)
+        return [row["id"] for row in await transaction.fetch(_LOCK, batch_size)]
+
+    return await batch.run(lock, _close)
+
+
+async def _close(transaction: Transaction, ids: list[UUID]) -> int:
+    due = await transaction.fetch(_DUE, ids)
+    if due:
+        await close_automatically(transaction, [row["id"] for row in due], Cause.INACTIVE)
     return len(due)

@@ -100,8 +100,12 @@ async def preview(
 async def require_seen(whose: Whose, period: IdlePeriod | None, token: str | None) -> None:
     """Refuse to shorten a period unless it was seen, lately, what that closes at once.
 
-    The caller has locked whose it is and not changed it. Raises PreviewRequired, PreviewStale.
+    The caller has locked whose it is and not changed it. What others' periods come to is read
+    after theirs are changed, or not before ours is. Raises PreviewRequired, PreviewStale.
     """
+    await fetch(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 9))", str(whose.workspace_id)
+    )
     stored = await _stored(whose)
     if stored is None or not await _shortens(whose, stored["days"], period):
         return

@@ -1,8 +1,11 @@
 """Reminders before quiet conversations close: one for each time that nothing happens."""
 
-from models import event
+from uuid import UUID
+
+from models import batch, event
 from models.access import Actor
-from models.database import Row, tx
+from models.batch import lock_free
+from models.database import Row, Transaction
 from models.idle_policy import CLOSES, PERIOD, POLICIES
 
 _OPEN = f"""{CLOSES} AND (c.reminded_at IS NULL OR c.reminded_at < c.last_activity_at)"""
@@ -54,19 +57,27 @@ async def remind_idle(batch_size: int) -> int:
 
     Returns how many. It is no activity, so they close when they would have. What somebody works on
     is locked and skipped; the condition is asked again under the lock, so that activity committed
-    first wins.
+    first wins. One that cannot be reminded stops no other.
     """
-    async with tx() as transaction:
-        candidates = await transaction.fetch(_LOCK, batch_size)
-        if not candidates:
-            return 0
-        due = await transaction.fetch(_DUE, [row["id"] for row in candidates])
-        await transaction.execute(
-            "UPDATE conversations SET reminded_at = relevo_now() WHERE id = ANY($1)",
-            [row["id"] for row in due],
-        )
-        for row in due:
-            _record(row)
+
+    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
+        if only is not None:
+            return await lock_free(transaction, only)
+        return [row["id"] for row in await transaction.fetch(_LOCK, batch_size)]
+
+    return await batch.run(lock, _remind)
+
+
+async def _remind(transaction: Transaction, ids: list[UUID]) -> int:
+    if not ids:
+        return 0
+    due = await transaction.fetch(_DUE, ids)
+    await transaction.execute(
+        "UPDATE conversations SET reminded_at = relevo_now() WHERE id = ANY($1)",
+        [row["id"] for row in due],
+    )
+    for row in due:
+        _record(row)
     return len(due)
 
 

@@ -108,16 +108,22 @@ async def drain_all(limit: int) -> int:
     by_workspace: dict[UUID, list[UUID]] = {}
     for row in rows:
         by_workspace.setdefault(row["workspace_id"], []).append(row["id"])
-    given = await reservation.honour(await reservation.owners_who_are_back(limit))
+    works: list[Callable[[], Awaitable[int]]] = [partial(_honour_all, limit)]
+    works += [partial(drain, teams=teams) for teams in by_workspace.values()]
+    given = 0
     failures: list[Exception] = []
-    for teams in by_workspace.values():
+    for work in works:
         try:
-            given += await drain(teams=teams)
+            given += await work()
         except Exception as error:  # noqa: BLE001 - one workspace holds up no other
             failures.append(error)
     if failures:
         raise ExceptionGroup("Some workspaces were not drained.", failures)
     return given
+
+
+async def _honour_all(limit: int) -> int:
+    return await reservation.honour(await reservation.owners_who_are_back(limit))
 
 
 async def _drain_once(team_ids: Sequence[UUID]) -> Distributed:

@@ -6,9 +6,10 @@ It keeps its agent and leaves the agent's load; its end is activity and counts, 
 from datetime import datetime
 from uuid import UUID
 
-from models import assignment, event, placement
+from models import assignment, batch, event, placement
 from models.access import Actor
 from models.base import require_instant
+from models.batch import lock_free
 from models.conversation import Conversation, Status
 from models.database import Row, Transaction, fetchval, tx
 from models.decision import Rule
@@ -73,21 +74,31 @@ async def wake_due(batch_size: int) -> int:
     """End the snoozes of one batch whose time has come; returns how many.
 
     A conversation that somebody works on is locked and skipped; the condition is asked again
-    under the lock, so that whoever ended or moved it first wins.
+    under the lock, so that whoever ended or moved it first wins. One that cannot be woken stops no
+    other.
     """
-    async with tx() as transaction:
+
+    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
+        if only is not None:
+            return await lock_free(transaction, only)
         candidates = await transaction.fetch(
             f"{_DUE} ORDER BY c.snoozed_until, c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED",
             batch_size,
         )
-        due = await transaction.fetch(
-            f"{_DUE} AND c.id = ANY($1) ORDER BY c.snoozed_until, c.id",
-            [row["id"] for row in candidates],
-        )
-        if due:
-            await _wake(transaction, [row["id"] for row in due])
-        for row in due:
-            _record(row)
+        return [row["id"] for row in candidates]
+
+    return await batch.run(lock, _wake_all)
+
+
+async def _wake_all(transaction: Transaction, ids: list[UUID]) -> int:
+    due = await transaction.fetch(
+        f"{_DUE} AND c.id = ANY($1) ORDER BY c.snoozed_until, c.id",
+        ids,
+    )
+    if due:
+        await _wake(transaction, [row["id"] for row in due])
+    for row in due:
+        _record(row)
     return len(due)
 
 

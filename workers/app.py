@@ -65,8 +65,10 @@ async def _telling(redis_url: str, deliverer: Deliverer) -> AsyncIterator[None]:
 
 
 async def _burst(sweeper: Sweeper, deliverer: Deliverer) -> None:
-    await sweeper.burst()
-    await deliverer.burst()
+    try:
+        await sweeper.burst()
+    finally:
+        await deliverer.burst()
 
 
 async def _work(redis_url: str, sweeper: Sweeper, deliverer: Deliverer) -> None:

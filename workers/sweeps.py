@@ -143,12 +143,15 @@ class Sweeper:
         self._tell()
 
     async def burst(self) -> None:
-        """Sweep until nothing is due."""
+        """Sweep until nothing is due; one that fails stops no other, and is raised at the end."""
+        failures: dict[str, Exception] = {}
         for _ in range(BURST_ROUNDS_MAX):
-            done = [await retrying(partial(self._take_turn, sweep)) for sweep in self._sweeps]
+            done = [await self._take_turn_in_burst(sweep, failures) for sweep in self._sweeps]
             if self.is_stopping or not any(done):
                 break
         self._tell()
+        if failures:
+            raise ExceptionGroup("Some sweeps failed.", list(failures.values()))
 
     def wake(self) -> None:
         """Sweep at once, except what failed lately: that keeps its back-off."""
@@ -186,6 +189,16 @@ class Sweeper:
         while not self.is_stopping and await self._take(sweep) >= sweep.batch_size:
             if sweep.pause_seconds:
                 await _wait(self._stopping, sweep.pause_seconds)
+
+    async def _take_turn_in_burst(self, sweep: Sweep, failures: dict[str, Exception]) -> int:
+        if sweep.name in failures:
+            return 0
+        try:
+            return await retrying(partial(self._take_turn, sweep))
+        except Exception as error:  # noqa: BLE001 - raised when the others have had their turns
+            log.warning("sweep failed", sweep=sweep.name, error=repr(error))
+            failures[sweep.name] = error
+            return 0
 
     async def _take_turn(self, sweep: Sweep) -> int:
         total = 0

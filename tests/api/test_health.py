@@ -15,6 +15,7 @@ from api.app import create_app
 from models import Workspace, worker
 from models.base import IdlePeriod
 from models.settings import Settings
+from models.timer import Timer
 from tests.conftest import Clock
 from tests.factories import a_conversation
 
@@ -57,6 +58,25 @@ async def test_without_a_database_nobody_knows(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(health, "health", away)
 
     assert await asked() == (503, {"status": "no database"})
+
+
+async def test_whoever_asks_again_and_again_asks_the_database_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_for = 0
+
+    async def counted() -> worker.Health:
+        nonlocal asked_for
+        asked_for += 1
+        return worker.Health([], dict.fromkeys(Timer, 0.0))
+
+    monkeypatch.setattr(health, "health", counted)
+    transport = httpx.ASGITransport(create_app(Settings(database_url=None)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://relevo") as client:
+        answers = await asyncio.gather(*(client.get("/health/workers") for _ in range(20)))
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert asked_for == 1
 
 
 async def test_the_status_names_who_lives_and_what_is_late(

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from models import Agent, Assignment, Conversation, Membership, Team, Workspace, queue, snooze
@@ -11,7 +12,7 @@ from models.access import Role
 from models.answer_timeout import lapse_answers
 from models.assignment import Ending
 from models.conversation import Status
-from models.database import fetchrow, fetchval, retrying
+from models.database import credentials, fetchrow, fetchval, retrying
 from models.decision import Distribution, Rule
 from models.event import Kind
 from tests.conftest import Clock
@@ -280,3 +281,24 @@ async def test_where_it_is_given_out_the_next_one_has_it_and_the_slow_one_not_ag
 
     assert alone == [None, None, slow.id]
     assert of_two == [other.id, slow.id]
+
+
+async def test_a_team_that_somebody_works_on_holds_up_no_other(
+    workspace: Workspace, team: Team, ann: Agent, clock: Clock, database: str
+) -> None:
+    busy = await a_team(workspace)
+    await Team.filter(id=busy.id).update(answer_timeout_minutes=MINUTES)
+    bob = await an_agent(workspace, teams=[busy])
+    for its_team, agent in ((team, ann), (busy, bob)):
+        await picked(await a_conversation(workspace, team=its_team), agent)
+    await clock.travel(minutes=MINUTES)
+    elsewhere = await asyncpg.connect(**credentials(database))
+
+    try:
+        await elsewhere.execute("BEGIN")
+        await elsewhere.execute("SELECT FROM teams WHERE id = $1 FOR UPDATE", busy.id)
+        assert await lapse_answers(10) == 1
+    finally:
+        await elsewhere.close()
+
+    assert await lapse_answers(10) == 1

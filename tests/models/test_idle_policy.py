@@ -1,5 +1,7 @@
 """Shortening an idle period takes a look at what closes by it: fresh, and of this very change."""
 
+import asyncio
+from contextvars import Context
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,7 @@ from models import Agent, Conversation, Team, Workspace, snooze
 from models.access import Actor, Role
 from models.base import IdlePeriod
 from models.conversation import Status
-from models.database import fetch
+from models.database import fetch, tx
 from models.errors import BadUserInput, Forbidden, PreviewRequired, PreviewStale
 from models.idle import close_idle
 from models.idle_policy import PREVIEW_MINUTES, Preview, preview
@@ -237,6 +239,27 @@ async def test_it_is_stale_when_more_would_close_than_it_said_and_not_when_fewer
     assert refused.value.facts == {"closesAtOnce": 2}
     assert await close_idle(10) == 1
     assert await Conversation.filter(status=Status.CLOSED).count() == 1
+
+
+async def test_two_changes_at_once_close_nothing_that_nobody_saw(
+    workspace: Workspace, clock: Clock
+) -> None:
+    by = by_system(workspace)
+    agent = await an_agent(workspace)
+    await a_conversation(workspace, holder=agent)
+    await set_periods(workspace, await a_team(workspace), agent, NEVER, None, THIRTY)
+    await clock.travel(days=2)
+    found = await seen(ONE, by)
+
+    async with tx():
+        await Agent.change(agent.id, by=by, idle_period_days=None)
+        change = Workspace.change(by=by, idle_period_days=ONE, preview_token=found.token)
+        other = asyncio.create_task(change, context=Context())
+        await asyncio.wait({other}, timeout=0.2)
+
+    with pytest.raises(PreviewStale):
+        await other
+    assert await close_idle(10) == 0
 
 
 async def test_it_confirms_no_other_change_and_cannot_be_made_up(workspace: Workspace) -> None:

@@ -237,6 +237,32 @@ async def test_the_sweep_gives_what_a_crash_kept_from_an_owner(workspace: Worksp
     assert (await Conversation.get(id=waiting.id)).assignee_id == owner.id
 
 
+async def test_an_owner_who_cannot_be_given_anything_keeps_no_queue_from_being_drained(
+    workspace: Workspace,
+) -> None:
+    owner = await an_agent(workspace, connected=False)
+    reserved = await a_channel(workspace)
+    await a_contact(reserved, owner_agent=owner)
+    refused = await writes(reserved)
+    await _a_live_lease(owner)
+    team = await a_team(workspace, distribution=Distribution.LEAST_OPEN)
+    agent = await an_agent(workspace, teams=[team], connected=False)
+    waiting = await writes(await a_channel(workspace, team=team))
+    await _a_live_lease(agent)
+    await fetch(
+        f"ALTER TABLE assignments ADD CONSTRAINT refused CHECK (conversation_id <> '{refused.id}')"
+    )
+
+    try:
+        with pytest.raises(ExceptionGroup):
+            await queue.drain_all(10)
+    finally:
+        await fetch("ALTER TABLE assignments DROP CONSTRAINT refused")
+
+    assert (await Conversation.get(id=waiting.id)).assignee_id == agent.id
+    assert await queue.drain_all(10) == 1
+
+
 async def test_an_owner_without_an_account_gets_nothing(workspace: Workspace) -> None:
     owner = await an_agent(workspace, connected=False)
     channel = await a_channel(workspace)

@@ -246,6 +246,18 @@ async def test_a_burst_repeats_what_a_lost_connection_cut_off() -> None:
     assert batches.count == 2
 
 
+async def test_a_burst_does_the_rest_when_a_sweep_fails_and_says_so() -> None:
+    broken, healthy = Batches(*[ValueError("broken")] * 9), Batches()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await Sweeper(
+            [Sweep("broken", broken, 10, 1.0), Sweep("healthy", healthy, 10, 1.0)]
+        ).burst()
+
+    assert (broken.count, healthy.count) == (1, 1)
+    assert [repr(error) for error in raised.value.exceptions] == ["ValueError('broken')"]
+
+
 async def test_a_job_wakes_the_sweeper(redis_url: str) -> None:
     batches = Batches()
     async with (

@@ -14,8 +14,8 @@ PERIODS = ("workspaces", "teams", "agents")
 
 
 async def upgrade(db: BaseDBAsyncClient) -> str:
-    counted = "".join(
-        f"""
+    counted = {
+        table: f"""
         ALTER TABLE {table} ADD COLUMN idle_period_changes integer NOT NULL DEFAULT 0;
         COMMENT ON COLUMN {table}.idle_period_changes IS
             'How often the idle period was changed: what was seen of it before counts no more.';
@@ -24,23 +24,10 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
             EXECUTE FUNCTION idle_period_changed();
         """
         for table in PERIODS
-    )
+    }
+    # Tables in the order in which commands lock their rows, so that none that runs meanwhile
+    # waits for this while this waits for it.
     return f"""
-        CREATE INDEX conversations_idle_in_workspace
-            ON conversations (workspace_id, last_activity_at, id)
-            WHERE status IN ('BOT', 'QUEUED', 'ASSIGNED');
-        DROP INDEX conversations_idle;
-        CREATE INDEX workspaces_closing ON workspaces (id, idle_period_days)
-            WHERE idle_period_days > 0;
-        CREATE INDEX teams_closing ON teams (workspace_id, idle_period_days)
-            WHERE idle_period_days > 0;
-        CREATE INDEX agents_closing ON agents (workspace_id, idle_period_days)
-            WHERE idle_period_days > 0;
-        CREATE INDEX conversations_reserved_until ON conversations (reserved_until)
-            WHERE reserved_until IS NOT NULL;
-        CREATE INDEX conversations_skipped_until ON conversations (skipped_until)
-            WHERE skipped_until IS NOT NULL;
-
         ALTER TABLE workspaces
             ADD COLUMN preview_key uuid NOT NULL DEFAULT gen_random_uuid();
         COMMENT ON COLUMN workspaces.preview_key IS
@@ -50,7 +37,24 @@ async def upgrade(db: BaseDBAsyncClient) -> str:
                 NEW.idle_period_changes := OLD.idle_period_changes + 1;
                 RETURN NEW;
             END $$;
-        {counted}
+        {counted["workspaces"]}
+        CREATE INDEX workspaces_closing ON workspaces (id, idle_period_days)
+            WHERE idle_period_days > 0;
+        {counted["teams"]}
+        CREATE INDEX teams_closing ON teams (workspace_id, idle_period_days)
+            WHERE idle_period_days > 0;
+
+        CREATE INDEX conversations_idle_in_workspace
+            ON conversations (workspace_id, last_activity_at, id)
+            WHERE status IN ('BOT', 'QUEUED', 'ASSIGNED');
+        DROP INDEX conversations_idle;
+        CREATE INDEX conversations_reserved_until ON conversations (reserved_until)
+            WHERE reserved_until IS NOT NULL;
+        CREATE INDEX conversations_skipped_until ON conversations (skipped_until)
+            WHERE skipped_until IS NOT NULL;
+        {counted["agents"]}
+        CREATE INDEX agents_closing ON agents (workspace_id, idle_period_days)
+            WHERE idle_period_days > 0;
 
         CREATE TABLE workers (
             id uuid PRIMARY KEY,

@@ -183,6 +183,7 @@ async def test_what_is_not_due_is_not_read(workspace: Workspace, clock: Clock) -
     hasty = await an_agent(workspace)
     await Agent.filter(id=hasty.id).update(idle_period_days=IdlePeriod.ONE_DAY)
     await fetch(COPIES, (await a_conversation(workspace)).id, 200)
+    await fetch("ANALYZE conversations, agents, workspaces")
     await clock.travel(days=20)
 
     async with tx() as transaction:

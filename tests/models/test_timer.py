@@ -7,7 +7,7 @@ import pytest
 
 from models import Agent, Team, Workspace, agent, answer_timeout, idle, idle_reminder, snooze
 from models.base import IdlePeriod
-from models.database import fetch, fetchval, tx
+from models.database import fetch, fetchval
 from models.timer import Timer, first_due
 from models.workflow import advance
 from models.workflow.definition import AssignStep, SendMessageStep
@@ -28,20 +28,6 @@ MICROSECOND = 1e-6
 HOUR = 3_600.0
 DAY = 24 * HOUR
 HOURS = {"time_zone": "UTC", "weekly": [{"day": 1, "opens": 0, "closes": 60}], "holidays": []}
-
-COPIES = """
-    WITH added AS (
-        INSERT INTO contacts (id, workspace_id, name)
-        SELECT gen_random_uuid(), c.workspace_id, 'Customer ' || n
-        FROM conversations c, generate_series(1, $2) n WHERE c.id = $1 RETURNING id)
-    INSERT INTO conversations SELECT (jsonb_populate_record(
-        c, jsonb_build_object('id', gen_random_uuid(), 'contact_id', a.id))).*
-    FROM conversations c, added a WHERE c.id = $1
-"""
-READ = """
-    SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
-    FROM pg_stat_xact_user_tables WHERE relname = 'conversations'
-"""
 
 Arranging = Callable[[Workspace, Clock], Awaitable[float]]
 
@@ -172,27 +158,6 @@ async def test_hours_may_open_with_every_minute(workspace: Workspace, clock: Clo
 
     assert without is None
     assert ahead == pytest.approx(0.5, abs=1e-3)
-
-
-@pytest.mark.leaves_violations  # rows alone were never received
-async def test_what_is_not_due_is_not_read(workspace: Workspace, clock: Clock) -> None:
-    """However many wait for a longer period than somebody else's, or for their reminder."""
-    await Workspace.filter(id=workspace.id).update(
-        idle_period_days=IdlePeriod.THIRTY_DAYS, idle_reminder_before_minutes=60
-    )
-    hasty = await an_agent(workspace)
-    await Agent.filter(id=hasty.id).update(idle_period_days=IdlePeriod.ONE_DAY)
-    await fetch(COPIES, (await a_conversation(workspace)).id, 200)
-    await fetch("ANALYZE conversations, agents, workspaces")
-    await clock.travel(days=20)
-
-    async with tx() as transaction:
-        await transaction.execute("SET LOCAL enable_seqscan = off")
-        for timer in (Timer.IDLE_CLOSED, Timer.REMINDED):
-            assert await due(timer) is None
-        read = await transaction.fetchval(READ)
-
-    assert read < 10
 
 
 async def due(timer: Timer) -> Any:

@@ -43,7 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_streaming = False
         self._is_stopping = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio's is wider
         super().connection_made(transport)
         self.stall = StallWatch(transport)
         self._wait_for_request()

@@ -43,6 +43,17 @@ async def run(lock: Lock, do: Do) -> int:
     return total
 
 
+def locking(first: str, batch_size: int) -> Lock:
+    """By a statement that locks the ids of the conversations due first, `$1` at most."""
+
+    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
+        if only is not None:
+            return await lock_free(transaction, only)
+        return [row["id"] for row in await transaction.fetch(first, batch_size)]
+
+    return lock
+
+
 async def lock_free(transaction: Transaction, ids: list[UUID]) -> list[UUID]:
     """Lock those of these conversations that nobody works on."""
     rows = await transaction.fetch(

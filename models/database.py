@@ -6,8 +6,8 @@ statements outside of both through `fetch()` and its siblings.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,7 @@ from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.connection import get_connections
 
+from models.connection import Settled
 from models.errors import Busy, DomainError, OutcomeUnknown
 from models.settings import Settings
 
@@ -54,40 +55,6 @@ _LOST_CONNECTION = (
 )
 
 log = structlog.get_logger(__name__)
-
-
-class Settled(asyncpg.Connection):
-    """A connection that is never given back in the middle of a statement.
-
-    asyncpg prepares a statement without ending the protocol's implicit transaction, for it is about
-    to run it. Cancelled in between it leaves that open, with locks and a snapshot, and its own
-    status says nothing of it; whoever had the connection next would be inside.
-    """
-
-    is_interrupted = False
-
-    async def execute(self, *args: Any, **options: Any) -> str:
-        with self._noting_interruption():
-            return await super().execute(*args, **options)
-
-    async def _execute(self, *args: Any, **options: Any) -> Any:
-        with self._noting_interruption():
-            return await super()._execute(*args, **options)  # type: ignore[misc]  # not in its stubs
-
-    @contextmanager
-    def _noting_interruption(self) -> Iterator[None]:
-        try:
-            yield
-        except (asyncio.CancelledError, TimeoutError):
-            self.is_interrupted = True
-            raise
-
-    async def settle(self) -> None:
-        """End what an interrupted statement left behind."""
-        if self.is_interrupted:
-            # Any simple query does, and this one does nothing else.
-            await super().execute("")
-            self.is_interrupted = False
 
 
 class Transaction:

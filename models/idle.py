@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from models import batch
-from models.batch import lock_free
 from models.closing import close_automatically
 from models.closure import Cause
 from models.database import Transaction
@@ -60,13 +59,7 @@ async def close_idle(batch_size: int) -> int:
     under the lock, so that activity committed first wins. Set-based: one closing costs no
     statement of its own. One that cannot be closed stops no other.
     """
-
-    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
-        if only is not None:
-            return await lock_free(transaction, only)
-        return [row["id"] for row in await transaction.fetch(_LOCK, batch_size)]
-
-    return await batch.run(lock, _close)
+    return await batch.run(batch.locking(_LOCK, batch_size), _close)
 
 
 async def _close(transaction: Transaction, ids: list[UUID]) -> int:

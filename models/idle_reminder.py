@@ -4,7 +4,6 @@ from uuid import UUID
 
 from models import batch, event
 from models.access import Actor
-from models.batch import lock_free
 from models.database import Row, Transaction
 from models.idle_policy import CLOSES, PERIOD, POLICIES
 
@@ -59,13 +58,7 @@ async def remind_idle(batch_size: int) -> int:
     is locked and skipped; the condition is asked again under the lock, so that activity committed
     first wins. One that cannot be reminded stops no other.
     """
-
-    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
-        if only is not None:
-            return await lock_free(transaction, only)
-        return [row["id"] for row in await transaction.fetch(_LOCK, batch_size)]
-
-    return await batch.run(lock, _remind)
+    return await batch.run(batch.locking(_LOCK, batch_size), _remind)
 
 
 async def _remind(transaction: Transaction, ids: list[UUID]) -> int:

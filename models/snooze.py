@@ -9,7 +9,6 @@ from uuid import UUID
 from models import assignment, batch, event, placement
 from models.access import Actor
 from models.base import require_instant
-from models.batch import lock_free
 from models.conversation import Conversation, Status
 from models.database import Row, Transaction, fetchval, tx
 from models.decision import Rule
@@ -77,17 +76,8 @@ async def wake_due(batch_size: int) -> int:
     under the lock, so that whoever ended or moved it first wins. One that cannot be woken stops no
     other.
     """
-
-    async def lock(transaction: Transaction, only: list[UUID] | None) -> list[UUID]:
-        if only is not None:
-            return await lock_free(transaction, only)
-        candidates = await transaction.fetch(
-            f"{_DUE} ORDER BY c.snoozed_until, c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED",
-            batch_size,
-        )
-        return [row["id"] for row in candidates]
-
-    return await batch.run(lock, _wake_all)
+    first = f"{_DUE} ORDER BY c.snoozed_until, c.id LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED"
+    return await batch.run(batch.locking(first, batch_size), _wake_all)
 
 
 async def _wake_all(transaction: Transaction, ids: list[UUID]) -> int:

@@ -66,7 +66,7 @@ class Scope(Protocol):
 class Steady:
     """A scope to which the same belongs always: it is its own course."""
 
-    async def course(self, _seq: int, _viewer: Viewer, *, read: Read) -> Any:  # noqa: ARG002
+    async def course(self, _seq: int, _viewer: Viewer, *, read: Read) -> Any:  # noqa: ARG002 - the scope says
         return self
 
     def moves_access(self, _event: Event) -> bool:
@@ -75,7 +75,7 @@ class Steady:
     def after(self, _event: Event) -> Any:
         return self
 
-    async def shown_to(self, _viewer: Viewer, *, read: Read) -> Any:  # noqa: ARG002
+    async def shown_to(self, _viewer: Viewer, *, read: Read) -> Any:  # noqa: ARG002 - the scope says
         return self
 
 

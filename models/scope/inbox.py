@@ -30,7 +30,7 @@ class InboxScope(Steady):
         return self.agent_id in (event.from_agent_id, event.to_agent_id)
 
     @classmethod
-    async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:  # noqa: ARG003
+    async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:  # noqa: ARG003 - the scope says
         return [viewer.actor.agent_id == scope.agent_id for scope, viewer in asked]
 
     async def rows(self, viewer: Viewer, *, limit: int, read: Read) -> Rows:

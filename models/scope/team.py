@@ -79,7 +79,7 @@ class TeamCourse:
         """The members after an event: whoever is added belongs from then on."""
         return replace(self, listed=_moved(self.listed, event)) if self.is_moved_by(event) else self
 
-    async def shown_to(self, _viewer: Viewer, *, read: Read) -> "TeamCourse":  # noqa: ARG002
+    async def shown_to(self, _viewer: Viewer, *, read: Read) -> "TeamCourse":  # noqa: ARG002 - the scope says
         return self
 
     def before(self, event: Event) -> "TeamCourse":

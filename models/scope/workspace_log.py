@@ -42,8 +42,8 @@ class LogScope(Steady):
         return self.filter.holds(event)
 
     @classmethod
-    async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:  # noqa: ARG003
+    async def seen(cls, asked: Sequence[tuple[Self, Viewer]], *, read: Read) -> list[bool]:  # noqa: ARG003 - the scope says
         return [scope.filter.is_within_sight(viewer.actor) for scope, viewer in asked]
 
-    async def rows(self, _viewer: Viewer, *, limit: int, read: Read) -> Rows:  # noqa: ARG002
+    async def rows(self, _viewer: Viewer, *, limit: int, read: Read) -> Rows:  # noqa: ARG002 - the scope says
         return Rows()

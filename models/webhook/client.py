@@ -198,7 +198,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the interface's
         local_address: str | None = None,  # noqa: ARG002 - the interface's
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - httpcore's
     ) -> httpcore.AsyncNetworkStream:
         """Raises TargetRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
         to = Target(self._scheme, host, port, path="/", user=None)

@@ -24,7 +24,7 @@ from models.webhook.client import REQUEST_SECONDS_MAX, REST_SECONDS_MAX
 TURN_SECONDS_MAX = 5.0
 LEASE_SECONDS = 30
 # And time to store.
-assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX + REST_SECONDS_MAX  # noqa: S101
+assert LEASE_SECONDS > TURN_SECONDS_MAX + REQUEST_SECONDS_MAX + REST_SECONDS_MAX  # noqa: S101 - constants
 
 # Of the log: read and, where it does not match, passed over at once; by one endpoint, and by all
 # of one statement, which has to end long before its time-out however far behind they are.

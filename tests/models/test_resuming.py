@@ -53,7 +53,7 @@ async def workspace(database: str) -> Workspace:
 async def traffic(workspace: Workspace, count: int, **places: object) -> None:
     async with tx():
         for _ in range(count):
-            event.record(Kind.IDLE_REMINDED, by=by_system(workspace), **places)  # type: ignore[arg-type]
+            event.record(Kind.IDLE_REMINDED, by=by_system(workspace), **places)  # type: ignore[arg-type]  # ids
 
 
 def staying(team: Team) -> dict[str, UUID]:
@@ -181,7 +181,7 @@ async def test_a_queue_catches_up_by_its_own_events(
 
     async def counted(*arguments: object, **options: object) -> object:
         statements.append("read")
-        return await real(*arguments, **options)  # type: ignore[arg-type]
+        return await real(*arguments, **options)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(log, "read_arms", counted)
     # The ring is at the head, so that the follower is far behind it.
@@ -256,7 +256,7 @@ async def test_a_stream_that_cannot_go_on_begins_anew_and_goes_on(
     following = asyncio.create_task(anext(items))
     await asyncio.sleep(0)
 
-    await happens(workspace, clock)  # type: ignore[misc]
+    await happens(workspace, clock)  # type: ignore[misc]  # a table of them
     reader.start()
     reset = await following
     opening = await anext(items)
@@ -269,7 +269,7 @@ async def test_a_stream_that_cannot_go_on_begins_anew_and_goes_on(
     assert reset.position == opening.position
     assert isinstance(later, Logged)
     assert later.event.seq == opening.position.seq + 1
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()  # type: ignore[attr-defined]  # generators
     await reader.stop()
 
 
@@ -292,8 +292,8 @@ async def test_whoever_is_slower_than_the_replay_window_begins_anew(
     assert isinstance(found[0], Reset)
     assert found[0].reason is ResetReason.FELL_BEHIND
     assert told([await anext(slow)]) == [11]
-    await slow.aclose()  # type: ignore[attr-defined]
-    await fast.aclose()  # type: ignore[attr-defined]
+    await slow.aclose()  # type: ignore[attr-defined]  # generators
+    await fast.aclose()  # type: ignore[attr-defined]  # generators
 
 
 @pytest.mark.leaves_violations
@@ -322,7 +322,7 @@ async def test_after_another_server_answers_the_history_is_compared(
     else:
         assert told([found]) == [6]
         assert followed.server == head.server
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()  # type: ignore[attr-defined]  # generators
     await reader.stop()
 
 
@@ -337,7 +337,7 @@ async def test_a_lost_connection_is_a_delay(
     async def failing(real: Callable[..., object], *arguments: object, **options: object) -> object:
         for failure in failures:
             raise failure
-        return await real(*arguments, **options)  # type: ignore[misc]
+        return await real(*arguments, **options)  # type: ignore[misc]  # passed on
 
     items, _ = await streaming(reader, workspace)
     monkeypatch.setattr(stream, "look", lambda *args: failing(real_look, *args))
@@ -349,7 +349,7 @@ async def test_a_lost_connection_is_a_delay(
     found += await take(items, 4)
 
     assert told(found) == [1, 2, 3, 4, 5]
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()  # type: ignore[attr-defined]  # generators
 
 
 # -- Marks

@@ -220,7 +220,7 @@ async def test_what_ends_a_ring_is_told_after_what_came_before(error: Exception)
     follower = Follower(ring, [WORKSPACE], 0)
     ring.add([replace(A_FACT, seq=1)])
 
-    ring.end(error)  # type: ignore[arg-type]
+    ring.end(error)  # type: ignore[arg-type]  # one of both
 
     assert seqs(follower.take()) == [1]
     await follower.wait(None)

@@ -90,7 +90,7 @@ async def test_a_team_shows_its_members_as_they_are(workspace: Workspace, reader
         (first.id, 1, True),
     ]
     assert (opening.conversations, opening.tickets, opening.is_complete) == ([], [], True)
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()  # type: ignore[attr-defined]  # generators
 
 
 async def test_a_team_tells_of_itself_and_of_its_members_presence_and_load(
@@ -152,7 +152,7 @@ async def test_a_cursor_of_a_team_goes_on_with_whoever_belonged_to_it_then(
     first, second = await an_agent(workspace), await an_agent(workspace)
     team, boss = await a_team(workspace, members=[first]), by_system(workspace)
     opening, items = await opened(reader, TeamScope(team.id), boss)
-    await items.aclose()  # type: ignore[attr-defined]
+    await items.aclose()  # type: ignore[attr-defined]  # generators
 
     await availability(second, Availability.AWAY)
     await Membership.add(by=boss, team=team, agent_id=second.id)

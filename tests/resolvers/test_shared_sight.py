@@ -21,10 +21,11 @@ from models.subscription import Logged
 from models.ticket import link
 from models.transfer import transfer
 from resolvers import events
+from resolvers.answers import Answer
 from resolvers.context import Context
 from resolvers.limits import parsed
 from resolvers.schema import schema
-from resolvers.sharing import Answer, SharingExecutor, Shown
+from resolvers.sharing import SharingExecutor, Shown
 from tests.factories import (
     a_message,
     a_team,

@@ -19,16 +19,11 @@ from models.stream import Reader
 from models.token import actor_of
 from models.wakeup import Wakeups
 from resolvers import onlooker, projections, sharing
+from resolvers.answers import EXECUTIONS_MAX, Turns
 from resolvers.context import Context
 from resolvers.ids import encode
 from resolvers.schema import schema
-from resolvers.sharing import (
-    EXECUTIONS_MAX,
-    SharingExecutor,
-    Turns,
-    encoded,
-    without_beginning,
-)
+from resolvers.sharing import SharingExecutor, encoded, without_beginning
 from tests.factories import a_message, an_agent, by_system
 from tests.resolvers.client import Company, integration_of, session_of
 from tests.resolvers.test_statements import Statements
